@@ -1,0 +1,239 @@
+"""What is due for a Subscription, what one attempt brought, and what follows from it.
+
+Everything is decided here, in pure functions; the store is told the verdict and only checks that the teller still holds
+the Subscription.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from hub.domain.event import SubscriptionError
+from hub.domain.subscription import Status
+
+
+class Duty(StrEnum):
+    """What a Subscription is held for."""
+
+    HANDSHAKE = "handshake"
+    EVENTS = "events"
+    HEARTBEAT = "heartbeat"
+    FAREWELL = "farewell"
+    """The one last notification of a Subscription that was switched off (ruling 20)."""
+
+
+class OutcomeKind(StrEnum):
+    """What the other side did with one attempt (the outcome table DR)."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    """This very notification will never be taken: 400, 413, 415, 422 (ruling 19)."""
+    FAILED = "failed"
+    """Try again later: every other answer, no answer, no connection."""
+    GONE = "gone"
+    """410: the endpoint says it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one attempt; a value, not an exception.
+
+    ``status`` is the HTTP status, 0 when there was none. ``error`` is "" when delivered, else a code of
+    subscription-error (``dns-resolution-error``, ``no-response``, ``error-response``, S-117).
+    ``detail`` is safe to show and to log: never a text of the receiver, never a path or a secret.
+    ``retry_after_seconds`` is what the receiver asked for (capped at 24 h), None when it asked for nothing.
+    ``duration_seconds`` is the whole attempt.
+    """
+
+    kind: OutcomeKind
+    status: int = 0
+    error: str = ""
+    detail: str = ""
+    retry_after_seconds: float | None = None
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a held Subscription stands.
+
+    ``number`` is the highest event number given, ``cursor`` the highest delivered, ``first_kept`` the lowest still in
+    the log. ``frozen_upto`` is the last number of the batch that this and every repeated attempt carries. Events up to
+    ``singly_upto`` go one by one, because a batch with them was refused. ``refused`` counts the dead letters that keep
+    it in error. ``held`` means: nothing is attempted until the client asks (``HUB_RECOVERY=client``).
+    """
+
+    status: Status
+    number: int
+    cursor: int
+    first_kept: int = 1
+    frozen_upto: int = 0
+    failures: int = 0
+    failing_for: timedelta = timedelta(0)
+    refused: int = 0
+    singly_upto: int = 0
+    held: bool = False
+    verified: bool = True
+
+    @property
+    def batch(self) -> range:
+        """The event numbers that the attempt carries."""
+        return range(self.cursor + 1, self.frozen_upto + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to try again, when to call it an error, when to give up (HOUSE decision 8)."""
+
+    initial: timedelta = timedelta(seconds=1)
+    longest: timedelta = timedelta(hours=2)
+    error_after_failures: int = 10
+    off_after: timedelta = timedelta(days=7)
+    """Zero: never."""
+    recovers_by_itself: bool = True
+    """False: ``HUB_RECOVERY=client``; in error nothing is attempted until the client PUTs ``requested``."""
+
+    def delay(self, failures: int, jitter: float) -> timedelta:
+        """The wait after the n-th failure in a row: doubled each time, moved by 20 % of ``jitter`` (-1 to 1)."""
+        doubled: timedelta = self.initial * (1 << min(failures - 1, 40)) if failures < 40 else self.longest
+        return min(doubled, self.longest) * (1 + 0.2 * jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a Subscription after an attempt; written as it stands if the fence still holds."""
+
+    status: Status
+    cursor: int
+    failures: int = 0
+    delay: timedelta = timedelta(0)
+    singly_upto: int = 0
+    verified: bool = True
+    farewell: bool = False
+    refused: int = 0
+    held: bool = False
+    sent: bool = False
+    """Something reached the subscriber: the heartbeat's clock starts anew (S-145)."""
+    keep_frozen: bool = False
+    error: SubscriptionError | None = None
+    dead_number: int = 0
+    """This event goes to the dead letters; 0 = none."""
+
+
+def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
+    """What follows from one attempt (S-075, S-076, S-148; HOUSE decision 8, rulings 16, 19, 20).
+
+    ``jitter`` is a number in [-1, 1] chosen by the caller.
+    """
+    if duty is Duty.FAREWELL:
+        return replace(_as_it_is(progress), status=Status.OFF, error=_error(outcome))
+    if outcome.kind is OutcomeKind.DELIVERED:
+        return _delivered(duty, progress)
+    if outcome.kind is OutcomeKind.GONE and progress.verified:
+        return replace(_as_it_is(progress), status=Status.OFF, keep_frozen=False, error=_error(outcome))
+    if outcome.kind is OutcomeKind.REFUSED and duty is Duty.EVENTS:
+        return _refused(progress, outcome)
+    return _failed(duty, progress, outcome, policy, jitter)
+
+
+def _as_it_is(progress: Progress) -> Verdict:
+    return Verdict(
+        status=progress.status,
+        cursor=progress.cursor,
+        failures=progress.failures,
+        singly_upto=progress.singly_upto,
+        verified=progress.verified,
+        refused=progress.refused,
+        held=progress.held,
+        keep_frozen=True,
+    )
+
+
+def _delivered(duty: Duty, progress: Progress) -> Verdict:
+    cursor = progress.frozen_upto if duty is Duty.EVENTS else progress.cursor
+    drained = duty is Duty.HANDSHAKE or cursor >= progress.number
+    status = progress.status
+    if progress.refused:
+        status = Status.ERROR  # until no dead letter is left or the client asks (ruling 19)
+    elif drained and not progress.held:
+        status = Status.ACTIVE
+    recovered = status is Status.ACTIVE
+    return replace(
+        _as_it_is(progress),
+        status=status,
+        cursor=cursor,
+        failures=0,
+        verified=True,
+        sent=True,
+        keep_frozen=duty is not Duty.EVENTS,
+        error=None if recovered else _STILL_REFUSED if progress.refused else _STILL_CATCHING_UP,
+    )
+
+
+_STILL_REFUSED = SubscriptionError("error-response", "the endpoint refused at least one event; see the dead letters")
+_STILL_CATCHING_UP = SubscriptionError(
+    "error-response", "the endpoint answers again; waiting events are being delivered"
+)
+
+
+def _refused(progress: Progress, outcome: Outcome) -> Verdict:
+    """A batch is tried again one by one; a single refused event goes to the dead letters and the rest goes on."""
+    as_it_is = replace(_as_it_is(progress), keep_frozen=False, failures=0)
+    if len(progress.batch) > 1:
+        return replace(as_it_is, singly_upto=progress.frozen_upto, error=_error(outcome))
+    return replace(
+        as_it_is,
+        status=Status.ERROR,
+        cursor=progress.frozen_upto,
+        refused=progress.refused + 1,
+        dead_number=progress.frozen_upto,
+        error=_error(outcome),
+    )
+
+
+def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
+    failures = progress.failures + 1
+    status = progress.status
+    if duty is Duty.HANDSHAKE or failures >= policy.error_after_failures:
+        status = Status.ERROR
+    given_up = status is Status.ERROR and bool(policy.off_after) and progress.failing_for >= policy.off_after
+    if given_up:
+        status = Status.OFF
+    asked = outcome.retry_after_seconds
+    delay = policy.delay(failures, jitter) if asked is None else timedelta(seconds=asked)
+    return replace(
+        _as_it_is(progress),
+        status=status,
+        failures=failures,
+        delay=delay,
+        farewell=given_up and progress.verified,
+        held=progress.held or (status is Status.ERROR and not policy.recovers_by_itself),
+        error=_error(outcome),
+    )
+
+
+def _error(outcome: Outcome) -> SubscriptionError | None:
+    if outcome.kind is OutcomeKind.DELIVERED:
+        return None
+    return SubscriptionError(outcome.error or "error-response", outcome.detail or f"HTTP {outcome.status}")
+
+
+def status_after_update(present: Status, submitted: Status, *, verify_anew: bool) -> Status | None:
+    """The status that a client's update leads to; None when it stays as it is (S-072…S-074, S-076, ruling 17).
+
+    ``active`` from error or off counts as ``requested``: the handshake runs again. A new endpoint, header, content
+    level or content type needs a new handshake whatever was submitted, unless the Subscription is to be off.
+    """
+    if submitted in (Status.OFF, Status.ENTERED_IN_ERROR):
+        return submitted
+    stopped = present in (Status.OFF, Status.ENTERED_IN_ERROR)
+    if submitted is Status.REQUESTED or (submitted is Status.ACTIVE and (stopped or present is Status.ERROR)):
+        return Status.REQUESTED
+    return Status.REQUESTED if verify_anew and not stopped else None
+
+
+def waiting(progress: Progress) -> int:
+    """How many events are numbered but not delivered."""
+    return max(0, progress.number - progress.cursor)

@@ -1,0 +1,190 @@
+"""The agenda: which Subscription is due for what, who holds it, and what became of it.
+
+One sorted set per shard maps each Subscription to the moment of its next duty. Retry, heartbeat, batching, order, lease
+expiry and recovery after a crash are this one mechanism; there is no task per event and no queue of retries.
+
+Duties of the caller (STORE §3): at most one COMMIT in flight per (partition, shard), also inside one pipelined write;
+a retry sends the same list or a re-evaluated one from the cursor on, never a subset; an attempt ends before its lease.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from hub.domain.change import ChangeId
+from hub.domain.delivery import Duty, Progress, Verdict
+from hub.domain.subscription import Status
+from hub.store.client import Argument, Command, Store, script
+from hub.store.event_log import Reference, dead_letters_key, log_key, read_reference
+from hub.store.keys import Partition, shard_key
+
+MOST_PER_CALL = 64
+"""Matches of a COMMIT, attempts of a SETTLE: keeps a script under a millisecond (STORE §1.6)."""
+
+STATUS_CODES = {
+    Status.REQUESTED: 1, Status.ACTIVE: 2, Status.ERROR: 3, Status.OFF: 4, Status.ENTERED_IN_ERROR: 5
+}  # fmt: skip
+STATUSES = {code: status for status, code in STATUS_CODES.items()}
+GONE = 6
+_DUTIES = {1: Duty.HANDSHAKE, 2: Duty.EVENTS, 3: Duty.HEARTBEAT, 4: Duty.FAREWELL}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A change concerns a Subscription, as judged under one version of its definition."""
+
+    change: ChangeId
+    subscription: str
+    definition_version: int
+    partition_index: int
+
+    @property
+    def place(self) -> tuple[int, int, bytes]:
+        """The order in which matches are committed."""
+        return (self.change.milliseconds, self.change.sequence, self.subscription.encode())
+
+
+class CommitCode(StrEnum):
+    OK = "OK"
+    FENCED = "FENCED"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """This process holds a Subscription for one attempt; ``fence`` proves it when the attempt is settled.
+
+    ``references`` are the events of the batch when they came along, else None: read them from the log.
+    """
+
+    subscription: str
+    duty: Duty
+    fence: int
+    definition_version: int
+    progress: Progress
+    references: tuple[Reference, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """``decided`` matches of the call are done; the rest must be evaluated again (STALE) or left (FENCED)."""
+
+    code: CommitCode
+    decided: int
+    numbers: tuple[int, ...]
+    """The number of each match: 0 = it was a repeat, -1 = the Subscription is off or gone."""
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One finished attempt; ``dead_letter`` is set when the verdict sends an event there."""
+
+    hold: Hold
+    verdict: Verdict
+    dead_letter: str = ""
+
+
+class Agenda:
+    """Commit, claim and settle; each takes batches of one shard."""
+
+    def __init__(self, store: Store, *, batch_wait: timedelta = timedelta(0)) -> None:
+        self._store = store
+        self._batch_wait_milliseconds = int(batch_wait.total_seconds() * 1000)
+
+    async def commit(
+        self, batches: Sequence[tuple[int, Partition, int, Sequence[Match]]], *, hold: bool
+    ) -> list[Committed]:
+        """Number matches. Each batch is (shard, partition, epoch, ≤ MOST_PER_CALL sorted matches), one per shard."""
+        calls = [self._commit_call(*batch, hold=hold) for batch in batches]
+        return [_committed(reply) for reply in await self._store.send(*calls)]
+
+    def _commit_call(
+        self, shard: int, partition: Partition, epoch: int, matches: Sequence[Match], *, hold: bool
+    ) -> Command:
+        places: dict[str, int] = {}
+        tail: list[Argument] = []
+        for match in matches:
+            place = places.setdefault(match.subscription, len(places) + 1)
+            reference = f"{match.partition_index}:{match.change}:{match.definition_version}"
+            tail += [place, match.change.milliseconds, match.change.sequence, match.definition_version, reference]
+        keys = [shard_key(shard, "hw"), shard_key(shard, "due"), shard_key(shard, "m")]
+        keys += [log_key(shard, name) for name in places]
+        head: list[Argument] = [str(partition), epoch, int(hold), self._batch_wait_milliseconds, len(places)]
+        return script("commit", keys, [*head, *places, *tail])
+
+    async def claim(self, shards: Sequence[int], most: int) -> list[Hold]:
+        """Hold up to ``most`` Subscriptions per shard that are due now. Their references are read separately."""
+        calls = [script("claim", [shard_key(shard, "due"), shard_key(shard, "m")], [most]) for shard in shards]
+        return [_hold(told) for reply in await self._store.send(*calls) for told in reply]
+
+    async def settle(self, shard: int, settlements: Sequence[Settlement], *, again: bool) -> list[Hold | bool]:
+        """Write verdicts. For each: a new Hold when more is to be sent at once, True: written, False: fenced."""
+        keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
+        arguments: list[Argument] = [int(again)]
+        for settlement in settlements:
+            name = settlement.hold.subscription
+            keys += [log_key(shard, name), dead_letters_key(shard, name)]
+            arguments += _verdict_arguments(settlement)
+        (reply,) = await self._store.send(script("settle", keys, arguments))
+        return [_settled(item) for item in reply]
+
+    async def next_due_milliseconds(self, shard: int) -> int | None:
+        """When something is due in this shard, on Redis's clock; None when nothing is."""
+        (reply,) = await self._store.send(("ZRANGE", shard_key(shard, "due"), 0, 0, "WITHSCORES"))
+        return int(float(reply[1])) if reply else None
+
+
+def _verdict_arguments(settlement: Settlement) -> list[Argument]:
+    hold, verdict = settlement.hold, settlement.verdict
+    error = json.dumps({"code": verdict.error.code, "text": verdict.error.text}) if verdict.error else ""
+    return [
+        hold.subscription, hold.fence, STATUS_CODES[verdict.status], verdict.cursor, verdict.failures,
+        int(verdict.delay.total_seconds() * 1000), verdict.singly_upto, int(verdict.verified), int(verdict.farewell),
+        verdict.refused, int(verdict.held), int(verdict.sent), int(verdict.keep_frozen), error,
+        verdict.dead_number, settlement.dead_letter,
+    ]  # fmt: skip
+
+
+def _committed(reply: list[Any]) -> Committed:
+    code, decided, numbers, held = reply
+    return Committed(CommitCode(code.decode()), decided, tuple(numbers), tuple(_hold(told) for told in held))
+
+
+def _settled(item: list[Any]) -> Hold | bool:
+    if item[0] == 0:
+        return False
+    if item[0] == 1:
+        return True
+    references = tuple(read_reference(reference) for reference in item[2])
+    return _hold(item[1], references)
+
+
+def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
+    (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
+     held, verified) = told  # fmt: skip
+    return Hold(
+        subscription=name.decode(),
+        duty=_DUTIES[duty],
+        fence=fence,
+        definition_version=definition,
+        references=references,
+        progress=Progress(
+            status=STATUSES[status],
+            number=number,
+            cursor=cursor,
+            first_kept=first_kept,
+            frozen_upto=frozen,
+            failures=failures,
+            failing_for=timedelta(milliseconds=failing_for),
+            refused=refused,
+            singly_upto=singly,
+            held=bool(held),
+            verified=bool(verified),
+        ),
+    )

@@ -1,0 +1,228 @@
+"""Changes of resources: taken in, evaluated in order, kept as long as something needs them.
+
+A body lives in the entry of its change; the head of a resource names its newest entry. What a reader gets back are the
+bytes that came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hub.domain.change import ChangeId, Interaction, ResourceKey
+from hub.errors import Fenced
+from hub.store.client import Argument, Command, Store, script
+from hub.store.keys import Partition
+
+MOST_PER_ACCEPT = 32
+"""Keeps the script under a millisecond (STORE §1.6)."""
+IDEMPOTENCY_MILLISECONDS = 24 * 3600 * 1000
+MOST_VERSION_LINKS = 10_000
+
+_INTERACTIONS = {b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD}
+NO_PREVIOUS = "-"
+
+
+class Operation(StrEnum):
+    """What the caller wants done; the script decides what it amounts to."""
+
+    CREATE = "create"
+    PUT = "put"
+    UNSEEN = "unseen"
+    """A put whose body claims an earlier version elsewhere: update with previous unknown (ruling 13)."""
+    DELETE = "delete"
+    LOAD = "load"
+
+
+class Code(StrEnum):
+    """How ACCEPT answered one change."""
+
+    OK = "ok"
+    REPEAT = "repeat"
+    REUSED = "reused"
+    CONFLICT = "conflict"
+    ABSENT = "absent"
+    GONE = "gone"
+    EXISTS = "exists"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One change to be accepted. ``body`` is final: id in it, everything else as received.
+
+    ``expected_version`` None = any. ``idempotency`` "" = none; it names the record, ``fingerprint`` the request.
+    ``hint`` tells where meta is to be completed when the bytes leave (``hub.fhir.splice``).
+    """
+
+    key: ResourceKey
+    operation: Operation
+    body: bytes
+    expected_version: int | None = None
+    idempotency: str = ""
+    fingerprint: str = "-"
+    hint: str = ""
+    correlation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to one offer. ``version`` is the one made, or for CONFLICT the present one (0 = there is none)."""
+
+    code: Code
+    id: ChangeId | None = None
+    version: int = 0
+    previous: str = NO_PREVIOUS
+    interaction: Interaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored change. ``previous`` is the id of the change before it on the same resource, "-" when none."""
+
+    id: ChangeId
+    type: str
+    resource_id: str
+    version: int
+    interaction: Interaction
+    previous: str
+    hint: str
+    body: bytes
+    correlation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to evaluate a partition; ``epoch`` 0 means another holds it."""
+
+    epoch: int
+    cursor: ChangeId
+
+
+def read_entry(identity: bytes, fields: Sequence[bytes] | dict[bytes, bytes]) -> Entry:
+    pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    resource_type, _, resource_id = pairs[b"k"].decode().partition("/")
+    return Entry(
+        id=ChangeId.parse(identity.decode()),
+        type=resource_type,
+        resource_id=resource_id,
+        version=int(pairs[b"v"]),
+        interaction=_INTERACTIONS[pairs[b"o"]],
+        previous=pairs[b"p"].decode(),
+        hint=pairs[b"h"].decode(),
+        correlation=pairs[b"x"].decode(),
+        body=pairs[b"b"],
+    )
+
+
+class Changes:
+    """The change streams of all partitions."""
+
+    def __init__(self, store: Store, *, most_waiting: int) -> None:
+        self._store = store
+        self._most_waiting = most_waiting
+
+    async def accept(self, partition: Partition, offers: Sequence[Offer]) -> list[Accepted]:
+        """Make up to MOST_PER_ACCEPT changes of one partition durable, in order (I1, I2, I4)."""
+        keys = [partition.key("own"), partition.key("chg")]
+        arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS]
+        for offer in offers:
+            keys += [partition.key("r", offer.key.reference), partition.key("i", offer.idempotency)]
+            expected = "" if offer.expected_version is None else offer.expected_version
+            given = 1 if offer.idempotency else 0
+            arguments += [offer.key.reference, offer.operation, expected, given, offer.fingerprint]
+            arguments += [offer.hint, offer.correlation, offer.body]
+        (reply,) = await self._store.send(script("accept", keys, arguments))
+        return [_accepted(item) for item in reply[1:]]
+
+    async def own(self, partition: Partition, owner: str, incarnation: str, lease_milliseconds: int) -> Lease:
+        call = script("own", [partition.key("own")], [owner, incarnation, lease_milliseconds])
+        ((epoch, cursor),) = await self._store.send(call)
+        return Lease(int(epoch), ChangeId.parse(cursor.decode()))
+
+    async def disown(self, partition: Partition, owner: str, incarnation: str, epoch: int) -> None:
+        await self._store.send(script("disown", [partition.key("own")], [owner, incarnation, epoch]))
+
+    async def advance(
+        self, partition: Partition, owner: str, incarnation: str, epoch: int, upto: ChangeId, count: int, lease: int
+    ) -> None:
+        """Move the cursor after every match of the changes up to ``upto`` was committed. Raises Fenced."""
+        arguments: list[Argument] = [owner, incarnation, epoch, str(upto), count, lease]
+        (reply,) = await self._store.send(script("advance", [partition.key("own")], arguments))
+        if reply != b"OK":
+            raise Fenced(f"partition {partition} has another owner")
+
+    async def after(self, partition: Partition, cursor: ChangeId, most: int) -> list[Entry]:
+        """The next changes in order."""
+        (reply,) = await self._store.send(("XRANGE", partition.key("chg"), f"({cursor}", "+", "COUNT", most))
+        return [read_entry(identity, fields) for identity, fields in reply]
+
+    async def last(self, partition: Partition) -> ChangeId:
+        """The newest change of the partition; ``0-0`` when there is none."""
+        (reply,) = await self._store.send(("HGET", partition.key("own"), "last"))
+        return ChangeId.parse(reply.decode()) if reply else ChangeId(0, 0)
+
+    async def entries(self, partition: Partition, wanted: Sequence[tuple[ChangeId, str]]) -> list[Entry | None]:
+        """The entries of these changes; each is named with its resource (``Type/id``). None = no longer held."""
+        if not wanted:
+            return []
+        stream = partition.key("chg")
+        replies = await self._store.send(*(("XRANGE", stream, str(identity), str(identity)) for identity, _ in wanted))
+        found = [read_entry(*reply[0]) if reply else None for reply in replies]
+        missing = [index for index, entry in enumerate(found) if entry is None and wanted[index][1]]
+        kept = await self._kept(partition, [wanted[index] for index in missing])
+        for index, entry in zip(missing, kept, strict=True):
+            found[index] = entry
+        return found
+
+    async def _kept(self, partition: Partition, wanted: Sequence[tuple[ChangeId, str]]) -> list[Entry | None]:
+        if not wanted:
+            return []
+        calls: list[Command] = [("HGETALL", partition.key("b", reference)) for _, reference in wanted]
+        result: list[Entry | None] = []
+        for (identity, _), fields in zip(wanted, await self._store.send(*calls), strict=True):
+            pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+            same = pairs.get(b"id") == str(identity).encode()
+            result.append(read_entry(pairs[b"id"], pairs) if same else None)
+        return result
+
+    async def version(self, partition: Partition, key: ResourceKey, version: int | None) -> Entry | None:
+        """One version of a resource, None for the present one. None back: it never existed or is no longer held.
+
+        The entry of a deletion is returned as it stands: the caller answers 410.
+        """
+        keys = [partition.key("r", key.reference), partition.key("chg"), partition.key("b", key.reference)]
+        (reply,) = await self._store.send(script("version", keys, [version or 0, MOST_VERSION_LINKS]))
+        return read_entry(reply[0], reply[1]) if len(reply) == 2 else None
+
+    async def oldest(self, partition: Partition, most: int) -> list[Entry]:
+        (reply,) = await self._store.send(("XRANGE", partition.key("chg"), "-", "+", "COUNT", most))
+        return [read_entry(identity, fields) for identity, fields in reply]
+
+    async def retire(self, partition: Partition, entries: Sequence[Entry]) -> int:
+        """Drop changes from the front of the stream; what is still a present version is kept apart (ruling 14)."""
+        if not entries:
+            return 0
+        keys = [partition.key("chg"), partition.key("own")]
+        for entry in entries:
+            reference = f"{entry.type}/{entry.resource_id}"
+            keys += [partition.key("r", reference), partition.key("b", reference)]
+        (dropped,) = await self._store.send(script("retire", keys, [str(entry.id) for entry in entries]))
+        return int(dropped)
+
+    async def lag(self, partition: Partition) -> int:
+        """Accepted changes that are not evaluated yet."""
+        ((taken, left),) = await self._store.send(("HMGET", partition.key("own"), "in", "out"))
+        return int(taken or 0) - int(left or 0)
+
+
+def _accepted(item: list[Any]) -> Accepted:
+    code = Code(item[0].decode())
+    if code in (Code.OK, Code.REPEAT, Code.GONE):
+        _, identity, version, previous, interaction = item
+        return Accepted(
+            code, ChangeId.parse(identity.decode()), int(version), previous.decode(), _INTERACTIONS[interaction]
+        )
+    return Accepted(code, version=int(item[2]) if len(item) > 2 else 0)

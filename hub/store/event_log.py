@@ -1,0 +1,92 @@
+"""The event log of each Subscription: a list of references, addressed by number.
+
+number = first kept number + place in the list. A reference names the change and the definition version it was matched
+under; bodies are stored once, with the change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub.domain.change import ChangeId
+from hub.store.client import Store, script
+from hub.store.keys import shard_key
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Which change an event is about. ``partition_index`` counts within the Subscription's own (tenant, base)."""
+
+    partition_index: int
+    change: ChangeId
+    definition_version: int
+
+
+def read_reference(raw: bytes) -> Reference:
+    index, change, definition = raw.decode().split(":")
+    return Reference(int(index), ChangeId.parse(change), int(definition))
+
+
+def write_reference(reference: Reference) -> str:
+    return f"{reference.partition_index}:{reference.change}:{reference.definition_version}"
+
+
+def log_key(shard: int, subscription: str) -> str:
+    return shard_key(shard, "e", subscription)
+
+
+def dead_letters_key(shard: int, subscription: str) -> str:
+    return shard_key(shard, "x", subscription)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that its endpoint refused for good (ruling 19)."""
+
+    number: int
+    reference: Reference
+    status: int
+    detail: str
+
+
+def write_dead_letter(reference: Reference, status: int, detail: str) -> str:
+    return json.dumps({"reference": write_reference(reference), "status": status, "detail": detail})
+
+
+class EventLog:
+    """Reads and trims the logs; appending is COMMIT's alone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, wanted: Sequence[tuple[str, int, range]]) -> list[list[Reference]]:
+        """The references of each (Subscription, first kept number, numbers), lowest first."""
+        calls = [
+            ("LRANGE", self._key(name), numbers.start - first_kept, numbers.stop - 1 - first_kept)
+            for name, first_kept, numbers in wanted
+        ]
+        return [[read_reference(raw) for raw in reply] for reply in await self._store.send(*calls)] if calls else []
+
+    async def trim(self, subscription: str, first_to_keep: int) -> int:
+        """Drop numbers below ``first_to_keep``, never past the cursor. Returns how many went."""
+        shard = self._store.layout.shard_of(subscription)
+        keys = [shard_key(shard, "m"), log_key(shard, subscription)]
+        (dropped,) = await self._store.send(script("trim", keys, [subscription, first_to_keep]))
+        return int(dropped)
+
+    async def dead_letters(self, subscription: str) -> list[DeadLetter]:
+        """Lowest number first."""
+        shard = self._store.layout.shard_of(subscription)
+        (reply,) = await self._store.send(("HGETALL", dead_letters_key(shard, subscription)))
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return sorted((_dead_letter(int(number), json.loads(raw)) for number, raw in pairs), key=lambda d: d.number)
+
+    def _key(self, subscription: str) -> str:
+        return log_key(self._store.layout.shard_of(subscription), subscription)
+
+
+def _dead_letter(number: int, record: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(number, read_reference(record["reference"].encode()), record["status"], record["detail"])

@@ -1,0 +1,77 @@
+"""Every key of the hub in Redis, and how work is spread over partitions and shards.
+
+A *partition* holds changes: one per (tenant, base) by default, so that the events of a Subscription come in the order
+in which changes were accepted (HOUSE ruling 32). A *shard* holds Subscriptions. All keys of one carry its tag, so every
+script stays in one slot of a Redis Cluster. Both counts are fixed at the first start (``hub:layout``).
+
+| key | type | holds |
+|---|---|---|
+| ``{P}:own`` | hash | owner, incarnation, epoch, until, cur (evaluated upto), last, in, out |
+| ``{P}:chg`` | stream | k Type/id, v version, o interaction, p previous id, h meta hint, x correlation, b body |
+| ``{P}:r:Type/id`` | string | head: ``version id interaction`` |
+| ``{P}:b:Type/id`` | hash | an entry that is still the head but has left the stream (ruling 14) |
+| ``{P}:i:…`` | string PX | idempotency record |
+| ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``) |
+| ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |
+| ``{dK}:e:…`` | list | event log: ``partition index:change id:definition version`` |
+| ``{dK}:x:…`` | hash | dead letters: event number -> JSON |
+| ``{dK}:s:…`` | hash | definition version -> JSON |
+| ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
+| ``{dK}:why`` | hash | Subscription -> JSON of its last error |
+| ``{reg}:log`` | stream | what changed in the registry: subscription or topic, name |
+| ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
+| ``hub:layout`` | string | partitions, shards and layout version of this data |
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from hub.domain.change import ResourceKey
+from hub.domain.subscription import SubscriptionKey
+from hub.domain.versions import FhirVersion
+
+LAYOUT_KEY = "hub:layout"
+LAYOUT_VERSION = 1
+REGISTRY_LOG = "{reg}:log"
+TOPICS = "{reg}:topics"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One ordered stream of changes; ``index`` counts inside its (tenant, base)."""
+
+    tenant: str
+    base: FhirVersion
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.tenant}|{self.base}|{self.index}"
+
+    def key(self, *parts: str) -> str:
+        return ":".join((f"{{{self}}}", *parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many partitions a (tenant, base) has and how many shards there are."""
+
+    partitions: int = 1
+    shards: int = 4
+
+    def __str__(self) -> str:
+        return f"{LAYOUT_VERSION} {self.partitions} {self.shards}"
+
+    def partition_of(self, key: ResourceKey) -> Partition:
+        return Partition(key.tenant, key.base, zlib.crc32(key.reference.encode()) % self.partitions)
+
+    def partitions_of(self, tenant: str, base: FhirVersion) -> tuple[Partition, ...]:
+        return tuple(Partition(tenant, base, index) for index in range(self.partitions))
+
+    def shard_of(self, subscription: SubscriptionKey | str) -> int:
+        return zlib.crc32(str(subscription).encode()) % self.shards
+
+
+def shard_key(shard: int, *parts: str) -> str:
+    return ":".join((f"{{d{shard}}}", *parts))

@@ -1,0 +1,26 @@
+-- CLAIM what is due in one shard: handshakes, retries, heartbeats, farewells, events nobody holds; ends what is due to end.
+-- KEYS due, m ; ARGV most
+-- -> {what the holder is told (record.lua)} ...   The references are then read with a plain LRANGE; the fence guards what follows.
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+if #due == 0 then return {} end
+local raw = redis.call('HMGET', KEYS[2], unpack(due))
+local out, changed, lost = {}, {}, {}
+for x, sub in ipairs(due) do
+  local m = raw[x] and cmsgpack.unpack(raw[x])
+  if not m then lost[#lost+1] = sub
+  else
+    if m[LEASE] > 0 and m[LEASE] <= now then m[LEASE] = 0 end -- the holder is gone; its fence is about to be passed
+    if m[ENDS] > 0 and m[ENDS] <= now and m[STATUS] ~= OFF and m[STATUS] ~= GONE then
+      m[STATUS], m[LEASE], m[FENCE], m[FAREWELL], m[NOT_BEFORE] = OFF, 0, m[FENCE] + 1, m[VERIFIED], 0
+    end
+    if m[LEASE] == 0 then
+      local duty, moment = next_duty(m)
+      if duty and moment <= now then hold(m, duty) out[#out+1] = told(sub, m) end
+    end
+    changed[sub] = m
+  end
+end
+put_records(KEYS[2], changed)
+put_due(KEYS[1], changed)
+if #lost > 0 then redis.call('ZREM', KEYS[1], unpack(lost)) end
+return out

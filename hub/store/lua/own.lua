@@ -1,0 +1,17 @@
+-- OWN the evaluation of a partition, or renew it.
+-- KEYS own ; ARGV owner, incarnation (one life of the owner), ttl ms
+-- -> {epoch, cursor}, epoch 0 when another holds it
+-- A new incarnation of the same owner takes over at once: its former self is fenced by the higher epoch.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local owner, incarnation, epoch, till, cursor = unpack(redis.call('HMGET', KEYS[1], 'owner', 'incarnation', 'epoch', 'until', 'cur'))
+if owner and tonumber(till) > now then
+  if owner ~= ARGV[1] then return {0, cursor or '0-0'} end
+  if incarnation == ARGV[2] then
+    redis.call('HSET', KEYS[1], 'until', now + ARGV[3])
+    return {tonumber(epoch), cursor or '0-0'}
+  end
+end
+epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'incarnation', ARGV[2], 'until', now + ARGV[3])
+return {epoch, cursor or '0-0'}

@@ -1,0 +1,20 @@
+-- PUBLISH a new version of a SubscriptionTopic (or its deletion) and say so in the registry log.
+-- KEYS topics, log ; ARGV name, expected version ('' = any, '0' = must not exist), op (put | delete), record (without version)
+-- -> {OK, version, 1 when it did not exist before} | {CONFLICT, version} | {ABSENT} | {GONE, version}
+-- topics holds `name` -> "version op" and `name version` -> record.
+local name, expected, op = ARGV[1], ARGV[2], ARGV[3]
+local head = redis.call('HGET', KEYS[1], name)
+local version, was = 0, 'delete'
+if head then version, was = string.match(head, '(%S+) (%S+)') version = tonumber(version) end
+local alive = head and was ~= 'delete'
+if expected == '0' then
+  if alive then return {'CONFLICT', version} end
+elseif expected ~= '' and (not alive or tonumber(expected) ~= version) then return {'CONFLICT', version} end
+if op == 'delete' then
+  if not head then return {'ABSENT'} end
+  if not alive then return {'GONE', version} end
+end
+version = version + 1
+redis.call('HSET', KEYS[1], name, version .. ' ' .. op, name .. ' ' .. version, ARGV[4])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*', 'topic', name)
+return {'OK', version, alive and 0 or 1}

@@ -1,0 +1,35 @@
+-- PUT a Subscription: a new definition and what follows from it for its record, in one step.
+-- KEYS due, m, why, definitions
+-- ARGV sub, expected definition version ('' = any, '0' = must not exist or be gone), status ('' = as it is),
+--      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition
+-- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
+-- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
+local sub = ARGV[1]
+local raw = redis.call('HGET', KEYS[2], sub)
+local m = raw and cmsgpack.unpack(raw)
+local creating = ARGV[2] == '0'
+if creating then
+  if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end
+  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0}
+else
+  if not m then return {'ABSENT'} end
+  if m[STATUS] == GONE then return {'GONE', m[DEFINITION]} end
+  if ARGV[2] ~= '' and m[DEFINITION] ~= tonumber(ARGV[2]) then return {'CONFLICT', m[DEFINITION]} end
+end
+m[DEFINITION] = m[DEFINITION] + 1
+m[FENCE], m[LEASE] = m[FENCE] + 1, 0 -- attempts in flight are void
+local status = ARGV[3] ~= '' and tonumber(ARGV[3]) or m[STATUS]
+if ARGV[4] == '1' or status == REQUESTED then m[VERIFIED], m[FROZEN] = 0, 0 end
+if status == REQUESTED or creating then -- a fresh start: what held it back is forgiven, what waits stays
+  m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0
+  redis.call('HDEL', KEYS[3], sub)
+end
+m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and m[VERIFIED] or (status == OFF and m[FAREWELL] or 0)
+if status == OFF then m[NOT_BEFORE] = 0 end
+m[STATUS] = status
+m[HEARTBEAT], m[ENDS], m[MOST], m[TIMEOUT] = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+m[LAST_SENT] = m[HEARTBEAT] > 0 and now or 0
+redis.call('HSET', KEYS[4], m[DEFINITION], ARGV[9])
+put_records(KEYS[2], {[sub] = m})
+put_due(KEYS[1], {[sub] = m})
+return {'OK', m[DEFINITION], m[STATUS]}

@@ -1,0 +1,75 @@
+-- Put before every script that reads or writes the records of Subscriptions.
+-- A record is one packed array; its places:
+local STATUS, DEFINITION, NUMBER, CURSOR, FENCE, LEASE = 1, 2, 3, 4, 5, 6
+local FAILURES, NOT_BEFORE, FAILING_SINCE, LAST_SENT, HEARTBEAT, ENDS = 7, 8, 9, 10, 11, 12
+local FIRST_KEPT, DUTY, VERIFIED, FROZEN, FAREWELL, REFUSED = 13, 14, 15, 16, 17, 18
+local MOST, SINGLY, HELD, TIMEOUT = 19, 20, 21, 22
+local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
+local HANDSHAKE, EVENTS, BEAT, GOODBYE = 1, 2, 3, 4
+local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+local function running(m) return m[STATUS] == ACTIVE or m[STATUS] == ERROR end
+local function beating(m) return m[HEARTBEAT] > 0 and (m[STATUS] == ACTIVE or (m[STATUS] == ERROR and m[HELD] == 1)) end
+
+-- What is to be done for this Subscription and when: {duty, moment}, or nil. The one place that decides it.
+local function next_duty(m)
+  if m[STATUS] == OFF and m[FAREWELL] == 1 then return GOODBYE, now end
+  if m[STATUS] ~= REQUESTED and not running(m) then return nil end
+  local duty, moment
+  if m[HELD] == 0 then
+    if m[VERIFIED] == 0 then duty, moment = HANDSHAKE, m[NOT_BEFORE]
+    elseif running(m) and m[CURSOR] < m[NUMBER] then duty, moment = EVENTS, m[NOT_BEFORE] end
+  end
+  if beating(m) and m[VERIFIED] == 1 then
+    local beat = math.max(m[LAST_SENT] + m[HEARTBEAT], m[NOT_BEFORE])
+    if not moment or beat < moment then duty, moment = BEAT, beat end
+  end
+  return duty, moment
+end
+
+-- When the agenda must look at it again: the end of its lease, its next duty, or its own end.
+local function next_due(m)
+  if m[LEASE] > 0 then return m[LEASE] end
+  local _, moment = next_duty(m)
+  if m[ENDS] > 0 and m[STATUS] ~= OFF and m[STATUS] ~= GONE and (not moment or m[ENDS] < moment) then moment = m[ENDS] end
+  return moment and math.max(moment, 0)
+end
+
+-- Hold it for one attempt. A batch is frozen here, before it is first attempted, so that every retry repeats exactly it.
+local function hold(m, duty)
+  m[FENCE] = m[FENCE] + 1
+  m[LEASE] = now + m[TIMEOUT] + LEASE_MARGIN
+  m[DUTY] = duty
+  if duty == EVENTS and m[FROZEN] <= m[CURSOR] then
+    local most = m[CURSOR] < m[SINGLY] and 1 or m[MOST]
+    m[FROZEN] = math.min(m[NUMBER], m[CURSOR] + most)
+  end
+end
+
+local function failing_for(m) return m[FAILING_SINCE] > 0 and now - m[FAILING_SINCE] or 0 end
+
+-- What a holder is told: {sub, duty, fence, status, definition, number, cursor, first kept, frozen, failures,
+--                         failing for ms, refused, singly, held, verified}
+local function told(sub, m)
+  return {sub, m[DUTY], m[FENCE], m[STATUS], m[DEFINITION], m[NUMBER], m[CURSOR], m[FIRST_KEPT], m[FROZEN],
+          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED]}
+end
+
+local function put_due(due, changed)
+  local add, remove = {}, {}
+  for sub, m in pairs(changed) do
+    local moment = next_due(m)
+    if moment then add[#add+1] = moment add[#add+1] = sub else remove[#remove+1] = sub end
+  end
+  if #add > 0 then redis.call('ZADD', due, unpack(add)) end
+  if #remove > 0 then redis.call('ZREM', due, unpack(remove)) end
+end
+
+local function put_records(records, changed)
+  local write = {}
+  for sub, m in pairs(changed) do write[#write+1] = sub write[#write+1] = cmsgpack.pack(m) end
+  if #write > 0 then redis.call('HSET', records, unpack(write)) end
+end

@@ -1,0 +1,48 @@
+-- SETTLE finished attempts of one shard: write what was judged, if the holder still holds; hold again what has more to send.
+-- KEYS due, m, why, then for each attempt: event log, dead letters
+-- ARGV hold again (1/0), then for each attempt (a Subscription at most once per call):
+--      sub, fence, status, cursor, failures, delay ms before the next attempt, singly upto, verified, farewell, refused, held,
+--      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter
+-- -> for each {0} = FENCED: another holds it, forget it | {1} | {2, told (record.lua), references}
+local WIDTH = 16
+local names = {}
+for i = 2, #ARGV, WIDTH do names[#names+1] = ARGV[i] end
+local raw = redis.call('HMGET', KEYS[2], unpack(names))
+local out, changed = {}, {}
+
+local function write(m, i, x)
+  m[LEASE] = 0
+  m[STATUS] = tonumber(ARGV[i+2])
+  m[CURSOR] = math.max(m[CURSOR], math.min(tonumber(ARGV[i+3]), m[NUMBER])) -- never backwards, never past what exists
+  m[FAILURES] = tonumber(ARGV[i+4])
+  if m[FAILURES] == 0 then m[FAILING_SINCE] = 0 elseif m[FAILING_SINCE] == 0 then m[FAILING_SINCE] = now end
+  local delay = tonumber(ARGV[i+5])
+  m[NOT_BEFORE] = delay > 0 and now + delay or 0
+  m[SINGLY], m[VERIFIED], m[FAREWELL] = tonumber(ARGV[i+6]), tonumber(ARGV[i+7]), tonumber(ARGV[i+8])
+  m[REFUSED], m[HELD] = tonumber(ARGV[i+9]), tonumber(ARGV[i+10])
+  if ARGV[i+11] == '1' and m[HEARTBEAT] > 0 then m[LAST_SENT] = now end
+  if ARGV[i+12] == '0' then m[FROZEN] = 0 end
+  if ARGV[i+13] == '' then redis.call('HDEL', KEYS[3], names[x]) else redis.call('HSET', KEYS[3], names[x], ARGV[i+13]) end
+  if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[3 + 2*x], ARGV[i+14], ARGV[i+15]) end
+end
+
+for x, sub in ipairs(names) do
+  local i = 2 + (x - 1) * WIDTH
+  local m = raw[x] and cmsgpack.unpack(raw[x])
+  if not m or m[LEASE] == 0 or m[FENCE] ~= tonumber(ARGV[i+1]) then out[x] = {0}
+  else
+    write(m, i, x)
+    out[x] = {1}
+    if ARGV[1] == '1' then
+      local duty, moment = next_duty(m)
+      if duty == EVENTS and moment <= now then
+        hold(m, EVENTS)
+        out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[2 + 2*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
+      end
+    end
+    changed[sub] = m
+  end
+end
+put_records(KEYS[2], changed)
+put_due(KEYS[1], changed)
+return out

@@ -1,0 +1,197 @@
+"""Subscriptions as stored: every version of the definition, and the live record of its progress.
+
+The record (status, numbers, cursor, error) changes with every attempt and is no new version of the resource; the
+definition changes only by its client. Both are written in one step, then the registry log tells every evaluator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from hub.domain.change import ChangeId
+from hub.domain.event import SubscriptionError
+from hub.domain.subscription import Status, Subscription, SubscriptionKey
+from hub.store.agenda import GONE, STATUS_CODES, STATUSES
+from hub.store.client import Argument, Store, script
+from hub.store.event_log import dead_letters_key, log_key
+from hub.store.keys import REGISTRY_LOG, shard_key
+
+HEARTBEAT_SHARE = 0.9
+"""A heartbeat is due at this share of its period, so that the period never passes in silence (ruling 28)."""
+SCAN_BATCH = 500
+MOST_LOG_ENTRIES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One version of a Subscription as it is kept.
+
+    ``resource`` is the JSON text as accepted (without id and meta), ``since`` the newest change of each partition when
+    it was first asked for: events count from the change after it (ruling 16). ``owner`` is the principal it belongs to.
+    """
+
+    resource: str
+    since: dict[str, str]
+    owner: str
+    written: str
+    """Instant of this version, RFC 3339."""
+
+    @property
+    def written_at(self) -> datetime:
+        return datetime.fromisoformat(self.written)
+
+    def counts(self, partition_index: int, change: ChangeId) -> bool:
+        """Whether a change came after the Subscription was asked for."""
+        floor = self.since.get(str(partition_index))
+        return floor is None or change > ChangeId.parse(floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The live side of a Subscription. ``status`` None = deleted; ``not_before`` in ms of Redis's clock, 0 = none."""
+
+    status: Status | None
+    definition_version: int
+    number: int
+    cursor: int
+    first_kept: int
+    failures: int
+    refused: int
+    verified: bool
+    held: bool
+    not_before: int
+    error: SubscriptionError | None
+
+
+class PutCode(StrEnum):
+    OK = "OK"
+    CONFLICT = "CONFLICT"
+    ABSENT = "ABSENT"
+    GONE = "GONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """The answer to a write; ``version`` is the one made, or the present one."""
+
+    code: PutCode
+    version: int = 0
+
+
+class Subscriptions:
+    """Definitions and records."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(
+        self,
+        key: SubscriptionKey,
+        subscription: Subscription,
+        definition: Definition,
+        *,
+        expected_version: int | None,
+        status: Status | None,
+        verify_anew: bool,
+    ) -> Put:
+        """Write a definition. ``expected_version`` 0 = it must not exist, None = any; ``status`` None = as it is."""
+        shard, name = self._store.layout.shard_of(key), str(key)
+        channel = subscription.channel
+        keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why"), self._definitions(name)]
+        arguments: list[Argument] = [
+            name,
+            "" if expected_version is None else expected_version,
+            "" if status is None else STATUS_CODES[status],
+            int(verify_anew),
+            int(channel.heartbeat_seconds * 1000 * HEARTBEAT_SHARE),
+            int(subscription.end.timestamp() * 1000) if subscription.end else 0,
+            channel.max_count,
+            channel.timeout_seconds * 1000,
+            json.dumps(asdict(definition)),
+        ]
+        (reply,) = await self._store.send(script("put", keys, arguments))
+        put = _put(reply)
+        if put.code is PutCode.OK:
+            await self._announce(name)
+        return put
+
+    async def remove(self, key: SubscriptionKey, expected_version: int | None) -> Put:
+        shard, name = self._store.layout.shard_of(key), str(key)
+        keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
+        keys += [log_key(shard, name), dead_letters_key(shard, name)]
+        expected: Argument = "" if expected_version is None else expected_version
+        (reply,) = await self._store.send(script("remove", keys, [name, expected]))
+        put = _put(reply)
+        if put.code is PutCode.OK:
+            await self._announce(name)
+        return put
+
+    async def _announce(self, name: str) -> None:
+        entry = ("subscription", name)
+        await self._store.send(("XADD", REGISTRY_LOG, "MAXLEN", "~", MOST_LOG_ENTRIES, "*", *entry))
+
+    async def definitions(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
+        """The definitions of (Subscription, version); None when there is no such version."""
+        if not wanted:
+            return []
+        calls = [("HGET", self._definitions(name), version) for name, version in wanted]
+        return [Definition(**json.loads(raw)) if raw else None for raw in await self._store.send(*calls)]
+
+    async def records(self, names: Sequence[str]) -> list[Record | None]:
+        """The live records; None = never existed."""
+        by_shard: dict[int, list[str]] = {}
+        for name in names:
+            by_shard.setdefault(self._store.layout.shard_of(name), []).append(name)
+        calls = [
+            script("read", [shard_key(shard, "m"), shard_key(shard, "why")], members)
+            for shard, members in by_shard.items()
+        ]
+        found: dict[str, Record | None] = {}
+        replies = await self._store.send(*calls) if calls else []
+        for members, reply in zip(by_shard.values(), replies, strict=True):
+            found.update(zip(members, map(_record, reply), strict=True))
+        return [found[name] for name in names]
+
+    async def names(self) -> AsyncIterator[list[str]]:
+        """Every Subscription there is or was, in batches."""
+        for shard in range(self._store.layout.shards):
+            cursor: Any = 0
+            while True:
+                ((cursor, pairs),) = await self._store.send(
+                    ("HSCAN", shard_key(shard, "m"), cursor, "COUNT", SCAN_BATCH)
+                )
+                batch = pairs[::2] if isinstance(pairs, list) else pairs
+                yield [name.decode() for name in batch]
+                if int(cursor) == 0:
+                    break
+
+    def _definitions(self, name: str) -> str:
+        return shard_key(self._store.layout.shard_of(name), "s", name)
+
+
+def _put(reply: list[Any]) -> Put:
+    return Put(PutCode(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0)
+
+
+def _record(reply: list[Any]) -> Record | None:
+    if not reply:
+        return None
+    (status, definition, number, cursor, first_kept, failures, refused, verified, held, not_before, _, error) = reply
+    return Record(
+        status=None if status == GONE else STATUSES[status],
+        definition_version=definition,
+        number=number,
+        cursor=cursor,
+        first_kept=first_kept,
+        failures=failures,
+        refused=refused,
+        verified=bool(verified),
+        held=bool(held),
+        not_before=not_before,
+        error=SubscriptionError(**json.loads(error)) if error else None,
+    )
