@@ -19,9 +19,10 @@ from typing import Any
 from hub.domain.change import ChangeId
 from hub.domain.delivery import Duty, Progress, Verdict
 from hub.domain.subscription import Status
-from hub.store.client import Argument, Command, Store, script
+from hub.store.client import Store
 from hub.store.event_log import Reference, dead_letters_key, log_key, read_reference
 from hub.store.keys import Partition, shard_key
+from hub.store.scripts import Argument, Command, script
 
 MOST_PER_CALL = 64
 """Matches of a COMMIT, attempts of a SETTLE: keeps a script under a millisecond (STORE §1.6)."""
@@ -134,10 +135,10 @@ class Agenda:
         (reply,) = await self._store.send(script("settle", keys, arguments))
         return [_settled(item) for item in reply]
 
-    async def next_due_milliseconds(self, shard: int) -> int | None:
-        """When something is due in this shard, on Redis's clock; None when nothing is."""
-        (reply,) = await self._store.send(("ZRANGE", shard_key(shard, "due"), 0, 0, "WITHSCORES"))
-        return int(float(reply[1])) if reply else None
+    async def next_due_milliseconds(self, shards: Sequence[int]) -> int | None:
+        """When something is due in any of these shards, on Redis's clock; None when nothing is."""
+        calls = [("ZRANGE", shard_key(shard, "due"), 0, 0, "WITHSCORES") for shard in shards]
+        return min((int(float(reply[1])) for reply in await self._store.send(*calls) if reply), default=None)
 
 
 def _verdict_arguments(settlement: Settlement) -> list[Argument]:

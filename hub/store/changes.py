@@ -13,8 +13,10 @@ from typing import Any
 
 from hub.domain.change import ChangeId, Interaction, ResourceKey
 from hub.errors import Fenced
-from hub.store.client import Argument, Command, Store, script
+from hub.store.client import Store
+from hub.store.entry_cache import EntryCache
 from hub.store.keys import Partition
+from hub.store.scripts import Argument, Command, script
 
 MOST_PER_ACCEPT = 32
 """Keeps the script under a millisecond (STORE §1.6)."""
@@ -123,6 +125,7 @@ class Changes:
     def __init__(self, store: Store, *, most_waiting: int) -> None:
         self._store = store
         self._most_waiting = most_waiting
+        self._seen = EntryCache()
 
     async def accept(self, partition: Partition, offers: Sequence[Offer]) -> list[Accepted]:
         """Make up to MOST_PER_ACCEPT changes of one partition durable, in order (I1, I2, I4)."""
@@ -157,7 +160,10 @@ class Changes:
     async def after(self, partition: Partition, cursor: ChangeId, most: int) -> list[Entry]:
         """The next changes in order."""
         (reply,) = await self._store.send(("XRANGE", partition.key("chg"), f"({cursor}", "+", "COUNT", most))
-        return [read_entry(identity, fields) for identity, fields in reply]
+        entries = [read_entry(identity, fields) for identity, fields in reply]
+        for entry in entries:
+            self._seen.put(partition, entry)
+        return entries
 
     async def last(self, partition: Partition) -> ChangeId:
         """The newest change of the partition; ``0-0`` when there is none."""
@@ -166,16 +172,21 @@ class Changes:
 
     async def entries(self, partition: Partition, wanted: Sequence[tuple[ChangeId, str]]) -> list[Entry | None]:
         """The entries of these changes; each is named with its resource (``Type/id``). None = no longer held."""
+        found = [self._seen.get(partition, identity) for identity, _ in wanted]
+        for look in (self._in_stream, self._kept):
+            missing = [place for place, entry in enumerate(found) if entry is None]
+            for place, entry in zip(missing, await look(partition, [wanted[place] for place in missing]), strict=True):
+                found[place] = entry
+                if entry:
+                    self._seen.put(partition, entry)
+        return found
+
+    async def _in_stream(self, partition: Partition, wanted: Sequence[tuple[ChangeId, str]]) -> list[Entry | None]:
         if not wanted:
             return []
         stream = partition.key("chg")
         replies = await self._store.send(*(("XRANGE", stream, str(identity), str(identity)) for identity, _ in wanted))
-        found = [read_entry(*reply[0]) if reply else None for reply in replies]
-        missing = [index for index, entry in enumerate(found) if entry is None and wanted[index][1]]
-        kept = await self._kept(partition, [wanted[index] for index in missing])
-        for index, entry in zip(missing, kept, strict=True):
-            found[index] = entry
-        return found
+        return [read_entry(*reply[0]) if reply else None for reply in replies]
 
     async def _kept(self, partition: Partition, wanted: Sequence[tuple[ChangeId, str]]) -> list[Entry | None]:
         if not wanted:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.change import ChangeId
-from hub.store.client import Store, script
+from hub.store.client import Store
 from hub.store.keys import shard_key
+from hub.store.scripts import script
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from hub.store.client import Argument, Store, script
+from hub.store.client import Store
 from hub.store.keys import REGISTRY_LOG, TOPICS
+from hub.store.scripts import Argument, script
 
 MOST_NEWS = 1000
 

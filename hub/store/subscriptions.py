@@ -17,9 +17,10 @@ from hub.domain.change import ChangeId
 from hub.domain.event import SubscriptionError
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.store.agenda import GONE, STATUS_CODES, STATUSES
-from hub.store.client import Argument, Store, script
+from hub.store.client import Store
 from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, shard_key
+from hub.store.scripts import Argument, script
 
 HEARTBEAT_SHARE = 0.9
 """A heartbeat is due at this share of its period, so that the period never passes in silence (ruling 28)."""

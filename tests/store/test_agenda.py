@@ -225,10 +225,10 @@ async def test_a_new_endpoint_is_shaken_hands_with_before_what_waits_goes_there(
 
 async def test_a_heartbeat_is_due_after_silence_and_not_while_events_are_pending(lab: Lab) -> None:
     await lab.activate("a", heartbeat_seconds=1)
-    due = await lab.agenda.next_due_milliseconds(0)
+    due = await lab.agenda.next_due_milliseconds([0])
     assert due and 0 < due - await lab.store.clock_milliseconds() <= 900
     await lab.commit(lab.match(1, "a"), hold=False)
-    due = await lab.agenda.next_due_milliseconds(0)
+    due = await lab.agenda.next_due_milliseconds([0])
     assert due is not None and due <= await lab.store.clock_milliseconds()
     (hold,) = await lab.claim()
     assert hold.duty is Duty.EVENTS

@@ -1,0 +1,1 @@
+"""HTTP in: FHIR REST and operations. The only room where errors become statuses and OperationOutcomes."""

@@ -1,0 +1,85 @@
+"""One HTTP exchange with a FHIR base: the request, read once and checked as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import Receive, Scope
+
+from hub.api.address import Address, read_query
+from hub.api.wire import Preference, check_accept, check_content_type, header, headers_of, read_body
+from hub.errors import Malformed, NotFound
+from hub.fhir.definitions import definitions
+from hub.fhir.json import read_json
+
+DEFAULT_TENANT = "default"
+ABOUT_THE_ANSWER = ("_format", "_pretty")
+"""Parameters that every request may carry: they ask nothing of the resources."""
+_PRECONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist", b"if-unmodified-since")
+
+
+class Exchange:
+    """What routes ask of a request. Nothing of the body is read before ``body`` is called."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, address: Address, principal: str, base_url: str, most_bytes: int
+    ) -> None:
+        self.address = address
+        self.principal = principal
+        self.base_url = base_url
+        self.tenant = DEFAULT_TENANT
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: Mapping[bytes, bytes] = headers_of(scope)
+        self.query = read_query(scope["query_string"])
+        self._scope = scope
+        self._receive = receive
+        self._most_bytes = most_bytes
+        check_accept(self.headers, self.query, address.base)
+        self.preference = Preference(self.headers)
+
+    def header(self, name: bytes) -> str:
+        return header(self.headers, name)
+
+    def query_without(self, *names: str) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in self.query if name not in names]
+
+    def refuse_parameters(self) -> None:
+        """Raises Malformed for a query: what is asked in it would be overlooked."""
+        rest = self.query_without(*ABOUT_THE_ANSWER)
+        if rest:
+            raise Malformed(f"{self.method} takes no parameter {rest[0][0]} here; leave it out", code="not-supported")
+
+    def refuse_conditions(self, *, but: bytes = b"") -> None:
+        """Raises Malformed for a condition on a write that the hub would not keep; ``but`` it keeps."""
+        for name in _PRECONDITIONS:
+            if name in self.headers and name != but:
+                raise Malformed(f"{name.decode().title()} is not offered here; leave it out", code="not-supported")
+
+    async def body(self) -> bytes:
+        """The whole body, announced as FHIR JSON. Raises UnsupportedMediaType, TooLarge."""
+        check_content_type(self.headers, self.address.base)
+        return await read_body(self._scope, self._receive, self._most_bytes)
+
+    async def optional_body(self) -> dict[str, Any] | None:
+        """The resource of a POSTed operation; None when nothing was sent."""
+        raw = await read_body(self._scope, self._receive, self._most_bytes)
+        if not raw:
+            return None
+        check_content_type(self.headers, self.address.base)
+        return read_json(raw)
+
+    def resource_in(self, raw: bytes) -> dict[str, Any]:
+        """The resource in the body, of the type that the address names. Raises Malformed."""
+        resource = read_json(raw)
+        wanted = self.address.type
+        if resource.get("resourceType") != wanted:
+            raise Malformed(f'write "resourceType": "{wanted}", as in the URL', expression=f"{wanted}.resourceType")
+        return resource
+
+    def check_type(self) -> None:
+        """Raises NotFound for a type that this FHIR version does not have."""
+        if self.address.type not in definitions(self.address.base).resource_types:
+            number = self.address.base.number
+            raise NotFound(f"FHIR {number} has no resource type {self.address.type}", code="not-supported")

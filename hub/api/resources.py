@@ -1,0 +1,109 @@
+"""Ordinary resources over HTTP: create, read, vread, update, delete. The hot route: plain ASGI, no framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hub.api.address import Address
+from hub.api.exchange import Exchange
+from hub.api.wire import Answer, if_match, none_match, version_header
+from hub.api.writing import all_well, written
+from hub.domain.change import ResourceKey
+from hub.errors import Malformed, NotOffered
+from hub.intake.changes import Intake, Request, Stored
+
+OFFERED = "create (POST /Type), read, vread, update (PUT /Type/id) and delete"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRoutes:
+    """Serves every type that has no room of its own."""
+
+    intake: Intake
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        address = exchange.address
+        if address.operation or address.special or not address.type:
+            raise NotOffered(f"this is not offered; on {address.base.path} there are {OFFERED}")
+        exchange.check_type()
+        match exchange.method, bool(address.id), address.version:
+            case "POST", False, None:
+                return await self._create(exchange)
+            case "PUT", True, None:
+                return await self._update(exchange)
+            case "DELETE", True, None:
+                return await self._delete(exchange)
+            case "GET" | "HEAD", True, _:
+                return await self._read(exchange)
+            case "GET" | "HEAD", False, None:
+                raise NotOffered(
+                    f"searching {address.type} is not offered; the hub keeps resources only to judge changes"
+                )
+            case _:
+                raise NotOffered(f"{exchange.method} is not offered here; there are {OFFERED}")
+
+    async def _create(self, exchange: Exchange) -> Answer:
+        exchange.refuse_parameters()
+        exchange.refuse_conditions()
+        raw = await exchange.body()
+        resource = exchange.resource_in(raw)
+        stored = await self.intake.create(_key(exchange), raw, resource, _request(exchange))
+        return _written(exchange, stored)
+
+    async def _update(self, exchange: Exchange) -> Answer:
+        exchange.refuse_parameters()
+        exchange.refuse_conditions(but=b"if-match")
+        raw = await exchange.body()
+        resource = exchange.resource_in(raw)
+        expected = if_match(exchange.headers)
+        stored = await self.intake.update(_key(exchange), raw, resource, _request(exchange), expected)
+        return _written(exchange, stored)
+
+    async def _delete(self, exchange: Exchange) -> Answer:
+        exchange.refuse_parameters()
+        exchange.refuse_conditions(but=b"if-match")
+        stored = await self.intake.delete(_key(exchange), _request(exchange), if_match(exchange.headers))
+        headers = version_header(stored.version, stored.last_updated.instant)
+        if exchange.preference.outcome:
+            return Answer(200, all_well("deleted"), headers)
+        return Answer(204, b"", headers)
+
+    async def _read(self, exchange: Exchange) -> Answer:
+        exchange.refuse_parameters()
+        stored = await self.intake.read(_key(exchange), exchange.address.version)
+        headers = version_header(stored.version, stored.last_updated.instant)
+        if none_match(exchange.headers, headers["ETag"]):
+            return Answer(304, b"", headers)
+        return Answer(200, stored.body, headers)
+
+
+def _key(exchange: Exchange) -> ResourceKey:
+    address: Address = exchange.address
+    return ResourceKey(exchange.tenant, address.base, address.type, address.id)
+
+
+def _request(exchange: Exchange) -> Request:
+    return Request(
+        method=exchange.method,
+        path=exchange.path,
+        principal=exchange.principal,
+        idempotency_key=_idempotency_key(exchange),
+        request_id=exchange.header(b"x-request-id"),
+        correlation=exchange.header(b"x-correlation-id"),
+    )
+
+
+def _idempotency_key(exchange: Exchange) -> str:
+    """The key, "" without the header. Raises Malformed for an empty one, which would make every request a repeat."""
+    if b"idempotency-key" not in exchange.headers:
+        return ""
+    key = exchange.header(b"idempotency-key").strip('" ')
+    if not key:
+        raise Malformed("Idempotency-Key is empty; give each request a key of its own, or none", code="value")
+    return key
+
+
+def _written(exchange: Exchange, stored: Stored) -> Answer:
+    headers = version_header(stored.version, stored.last_updated.instant)
+    location = f"{stored.key.reference}/_history/{stored.version}"
+    return written(exchange, stored.created, location, headers, stored.body)

@@ -1,0 +1,93 @@
+"""The door: one plain ASGI application that finds the room for a request and answers every error in FHIR's words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from hub.api.address import Address, read_address
+from hub.api.exchange import Exchange
+from hub.api.wire import Answer, header, headers_of, internal_fault, refused
+from hub.domain.versions import FhirVersion
+from hub.errors import HubError, NotOffered
+from hub.security.tokens import Guard
+
+DEV_HEADER = "X-Hub-Dev"
+"""On every answer while everybody is let in (SECURITY A1)."""
+READS = ("GET", "HEAD")
+SEARCHED_TYPES = ("Subscription", "SubscriptionTopic")
+OPEN_PATHS = frozenset(f"{version.path}/metadata" for version in FhirVersion)
+
+
+class Routes(Protocol):
+    """A room that answers exchanges."""
+
+    async def answer(self, exchange: Exchange) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FhirServer:
+    """Everything below ``/fhir``. ``metadata`` answers ``{base}/metadata``, open to all (S-201)."""
+
+    guard: Guard
+    resources: Routes
+    rooms: dict[str, Routes]
+    metadata: Callable[[FhirVersion], Awaitable[Answer]]
+    base_url: Callable[[FhirVersion], str]
+    most_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer(scope, receive)
+        if self.guard.open_to_all:
+            answer.headers[DEV_HEADER] = "1"
+        await answer.send(send, with_body=scope["method"] != "HEAD")
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        address: Address | None = None
+        try:
+            principal = "" if _is_open(scope) else self.guard.principal(header(headers_of(scope), b"authorization"))
+            address = read_address(scope["path"])
+            base_url = self.base_url(address.base)
+            exchange = Exchange(scope, receive, address, principal, base_url, self.most_bytes)
+            if address.is_metadata:
+                return await self._metadata(exchange)
+            room = self.rooms.get(address.type, self.resources)
+            return await room.answer(exchange)
+        except HubError as problem:
+            return refused(problem, _allowed(address, scope["method"]))
+        except Exception as problem:  # noqa: BLE001 the last line: whatever it is, the caller gets an answer, the log the reason
+            return internal_fault(problem)
+
+    async def _metadata(self, exchange: Exchange) -> Answer:
+        if exchange.method not in READS:
+            raise NotOffered("metadata is read with GET")
+        exchange.refuse_parameters()
+        return await self.metadata(exchange.address.base)
+
+
+def _is_open(scope: Scope) -> bool:
+    """``{base}/metadata`` tells nothing about anybody and is how a client learns what to send (S-201)."""
+    return scope["method"] in READS and scope["path"] in OPEN_PATHS
+
+
+def _allowed(address: Address | None, method: str) -> str:
+    """The methods that work at an address, for the Allow header that every 405 carries; without the one refused."""
+    if address is None:
+        return ""
+    return ", ".join(each for each in _methods(address) if each != method)
+
+
+def _methods(address: Address) -> tuple[str, ...]:
+    searched = address.type in SEARCHED_TYPES
+    if address.operation:
+        return (*READS, "POST") if address.type == "Subscription" else ()
+    if address.special:
+        return READS if address.is_metadata else ()
+    if address.version is not None:
+        return READS
+    if address.id:
+        return (*READS, "PUT", "DELETE")
+    return (*(READS if searched else ()), "POST") if address.type else ()

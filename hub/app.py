@@ -1,0 +1,233 @@
+"""The one page of wiring: settings → store, channels, dialects, topics → journeys → routes and workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.types import ASGIApp
+
+import hub
+from hub.api.metadata import metadata_answer
+from hub.api.pages import application
+from hub.api.resources import ResourceRoutes
+from hub.api.server import FhirServer, Routes
+from hub.api.subscriptions import SubscriptionRoutes
+from hub.api.topics import TopicRoutes
+from hub.channels.egress import EgressPolicy, check_endpoint
+from hub.channels.rest_hook import RestHook
+from hub.channels.sender import Sender
+from hub.delivery.round import Round
+from hub.delivery.worker import DeliveryWorker
+from hub.domain.subscription import Subscription
+from hub.domain.versions import FhirVersion
+from hub.errors import Unavailable
+from hub.fhir.subscriptions import Limits
+from hub.instance import Instance
+from hub.intake.changes import Intake
+from hub.intake.evaluator import Evaluator, Owner
+from hub.intake.progress import ProgressService
+from hub.intake.publishing import TopicService
+from hub.intake.registry import Registry
+from hub.intake.retention import Janitor
+from hub.intake.subscriptions import SubscriptionService
+from hub.intake.topics import Catalogue, load_shipped
+from hub.reading.definitions import DefinitionCache
+from hub.reading.events import EventReader
+from hub.security.tokens import Guard, digest, fresh_token
+from hub.settings import Settings
+from hub.store.agenda import Agenda
+from hub.store.changes import Changes
+from hub.store.client import Store
+from hub.store.embedded import EmbeddedRedis
+from hub.store.event_log import EventLog
+from hub.store.keys import Layout, Partition
+from hub.store.registry import Registry as RegistryLog
+from hub.store.secrets import Secrets
+from hub.store.subscriptions import Subscriptions
+
+log = logging.getLogger(__name__)
+
+TENANT = "default"
+DURABILITY_IN_WORDS = {
+    "local": "2xx means: on disk of this machine; losing the machine loses what was not copied elsewhere.",
+    "relaxed": "2xx means: in memory and on its way to disk; a crash of the machine may lose about two seconds.",
+}
+
+
+class Hub:
+    """One process of the hub: made from settings, started, served, stopped."""
+
+    def __init__(self, settings: Settings, *, dev: bool = False) -> None:
+        self.settings = settings
+        self.dev = dev
+        self.instance = Instance(settings.data_dir)
+        self._embedded = _embedded(settings)
+        self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
+        self.sender = Sender(_egress(settings))
+        self._wire_store()
+        self._wire_delivery()
+        self._wire_intake()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.started = datetime.now(UTC)
+
+    def _wire_store(self) -> None:
+        settings = self.settings
+        self.changes = Changes(self.store, most_waiting=settings.max_waiting_changes)
+        self.subscriptions = Subscriptions(self.store)
+        self.registry_log = RegistryLog(self.store)
+        self.event_log = EventLog(self.store)
+        self.agenda = Agenda(self.store, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
+        self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
+        self.catalogue = Catalogue()
+        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.source_base_urls)
+        self.reader = EventReader(self.changes, self.event_log)
+
+    def _wire_delivery(self) -> None:
+        settings = self.settings
+        base_urls = {
+            version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
+        }
+        channels = {"rest-hook": RestHook(self.sender)}
+        round_ = Round(
+            DefinitionCache(self.subscriptions), self.reader, dict(channels), base_urls, settings.retry_policy
+        )
+        self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
+
+    def _wire_intake(self) -> None:
+        layout, owner = self.store.layout, Owner(self.instance.name, secrets.token_hex(8))
+        self.evaluators = {
+            partition: Evaluator(partition, owner, layout, self.changes, self.agenda, self.registry, self.worker)
+            for version in FhirVersion
+            for partition in layout.partitions_of(TENANT, version)
+        }
+        self.intake = Intake(self.changes, layout, self._accepted)
+        self.limits = Limits(
+            default_timeout_seconds=self.settings.default_timeout_seconds,
+            min_heartbeat_seconds=self.settings.heartbeat_min_seconds,
+        )
+        self.subscription_service = SubscriptionService(
+            self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
+            self.worker.bell.ring, draft_topics=self.settings.draft_topics,
+        )  # fmt: skip
+        self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
+        self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
+        self.janitor = Janitor(
+            self.changes, self.subscriptions, self.event_log, layout, TENANT,
+            retention=timedelta(seconds=self.settings.event_retention_seconds),
+            most_kept=self.settings.event_retention_count,
+        )  # fmt: skip
+
+    def _accepted(self, partition: Partition) -> None:
+        self.evaluators[partition].bell.ring()
+
+    def _check_endpoint(self, subscription: Subscription) -> None:
+        check_endpoint(subscription.channel.endpoint, self.sender.policy)
+
+    async def start(self) -> None:
+        """Open the store, read what it holds, begin to work. Raises CannotStart."""
+        if self._embedded:
+            await self._embedded.start()
+        await self.store.start(
+            durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
+        )
+        load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
+        await self.registry.load()
+        workers = [*(evaluator.run() for evaluator in self.evaluators.values()), self.worker.run(), self.janitor.run()]
+        self._tasks = [asyncio.create_task(worker) for worker in workers]
+        for task in self._tasks:
+            task.add_done_callback(_report_end)
+
+    async def stop(self) -> None:
+        """Let attempts in flight finish, give the partitions back, close the store."""
+        await self.worker.stop(self.settings.shutdown_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.sender.aclose()
+        await self.store.close()
+        if self._embedded:
+            await self._embedded.stop()
+        self.instance.release()
+
+    async def guard(self) -> tuple[Guard, str]:
+        """Who is let in, and a token to be shown once when this start made it (HOUSE decision 10)."""
+        tokens = self.settings.tokens
+        if tokens or self.dev:
+            return Guard(map(digest, tokens), open_to_all=self.dev), ""
+        made = fresh_token()
+        kept, is_new = await Secrets(self.store).token_digest(digest(made))
+        return Guard([kept]), made if is_new else ""
+
+    async def readiness(self) -> dict[str, Any]:
+        """What a load balancer and an operator ask: does everything that must run, run."""
+        problems = ["a worker ended; restart the hub" for task in self._tasks if task.done()]
+        try:
+            await self.store.clock_milliseconds()
+        except Unavailable as problem:
+            problems.append(str(problem))
+        return {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "durability": DURABILITY_IN_WORDS[self.settings.durability],
+            "attempts_in_flight": self.worker.in_flight,
+            "subscriptions_that_cannot_be_matched": self.registry.broken,
+            "evaluations_that_failed": dict(self.registry.faults),
+        }
+
+    def routes(self, guard: Guard) -> FhirServer:
+        subscription_routes = SubscriptionRoutes(
+            self.subscription_service,
+            self.progress,
+            self.registry,
+            self.subscriptions,
+            self.settings.source_base_url_of,
+        )
+        rooms: dict[str, Routes] = {
+            "Subscription": subscription_routes,
+            "SubscriptionTopic": TopicRoutes(self.topic_service),
+        }
+
+        async def metadata(version: FhirVersion) -> Any:
+            await self.registry.refresh()
+            description = DURABILITY_IN_WORDS[self.settings.durability]
+            topics = [listed.topic.url for listed in self.catalogue.listed(TENANT, version)]
+            base_url = self.settings.base_url_of(version)
+            return metadata_answer(version, base_url, hub.__version__, self.started, description, topics)
+
+        return FhirServer(
+            guard, ResourceRoutes(self.intake), rooms, metadata, self.settings.base_url_of,
+            self.settings.max_body_bytes,
+        )  # fmt: skip
+
+
+def create_app(hub_: Hub, guard: Guard) -> ASGIApp:
+    """The ASGI application of a hub; starting and stopping the hub is its server's."""
+    return application(hub_.routes(guard), hub_.readiness)
+
+
+def _embedded(settings: Settings) -> EmbeddedRedis | None:
+    if settings.redis_url:
+        return None
+    fsync = "everysec" if settings.durability == "relaxed" else "always"
+    return EmbeddedRedis(settings.data_dir, server=settings.redis_server, fsync=fsync)
+
+
+def _layout(settings: Settings) -> Layout:
+    return Layout(settings.partitions, settings.shards)
+
+
+def _egress(settings: Settings) -> EgressPolicy:
+    return EgressPolicy.from_settings(
+        allow_private=settings.allow_private_endpoints,
+        allow_http=settings.allow_http_endpoints,
+        allow=settings.egress_allowed,
+    )
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (problem := task.exception()):
+        log.critical("a worker ended", exc_info=problem)

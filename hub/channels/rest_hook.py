@@ -1,0 +1,53 @@
+"""The rest-hook channel: a notification is an HTTP POST to the endpoint (S-142, S-150…S-158)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from hub.channels.endpoint import read_endpoint
+from hub.channels.outcomes import judge_response
+from hub.channels.response import Failure, Response
+from hub.channels.sender import Sender
+from hub.domain.delivery import Outcome
+from hub.domain.request_headers import objection
+from hub.domain.subscription import Channel
+from hub.errors import Unprocessable
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class RestHook:
+    """Delivers by POST. ``clock`` is asked only for a Retry-After that is a date."""
+
+    def __init__(self, sender: Sender, clock: Callable[[], datetime] = system_clock) -> None:
+        self._sender = sender
+        self._clock = clock
+
+    async def deliver(self, channel: Channel, body: bytes, *, delivery_id: str, deadline_seconds: float) -> Outcome:
+        """POST ``body`` with the channel's headers (S-151); what came of it, whatever the receiver does.
+
+        ``delivery_id`` travels as webhook-id and X-Request-ID: the same on every retry of the same notification
+        (ruling 18).
+        """
+        headers = [
+            ("Content-Type", channel.content_type),
+            ("webhook-id", delivery_id),
+            ("X-Request-ID", delivery_id),
+            *channel.headers,
+        ]
+        if any(objection(name, value) for name, value in channel.headers):  # stored under other rules than today's
+            response = Response(failure=Failure.NOT_SENDABLE)
+        else:
+            response = await self._sender.post(channel.endpoint, headers, body, deadline_seconds)
+        return judge_response(response, _host(channel.endpoint), self._clock())
+
+
+def _host(endpoint: str) -> str:
+    """The host of an endpoint for logs: no path, no user, no port."""
+    try:
+        return read_endpoint(endpoint, "Subscription.endpoint").host
+    except Unprocessable:
+        return "endpoint"

@@ -1,0 +1,60 @@
+"""The ``hub`` command: parses arguments, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+import hub
+from hub.errors import CannotStart
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except CannotStart as problem:
+        print(f"hub: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hub", description="FHIR Subscriptions notification hub")
+    parser.add_argument("--version", action="version", version=f"hub {hub.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the hub: API, evaluation and delivery in one process")
+    serve.add_argument(
+        "--dev", action="store_true", help="loopback only, no token needed, http and private endpoints allowed"
+    )
+    serve.add_argument("--host", help="address to listen on (HUB_HOST)")
+    serve.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (HUB_PORT)")
+    serve.add_argument("--data-dir", help="folder of the embedded Redis and of the hub's name (HUB_DATA_DIR)")
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
+    demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from hub.serving import run, serve
+    from hub.settings import load_settings
+
+    settings = load_settings(dev=options.dev, host=options.host, port=options.port, data_dir=options.data_dir)
+    return run(serve(settings, dev=options.dev))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from hub.demo.story import tell
+
+    return int(asyncio.run(tell(once=options.once)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

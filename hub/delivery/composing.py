@@ -1,0 +1,67 @@
+"""What to say: a held Subscription and its events become one notification."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from hub.domain.delivery import Duty
+from hub.domain.event import Notification, NotificationEvent, NotificationType
+from hub.domain.subscription import Content, Subscription, SubscriptionKey
+from hub.errors import HubError
+from hub.reading.events import EventReader
+from hub.store.agenda import Hold
+
+NAMESPACE = uuid.UUID("6f6b2d5e-0a0f-5d53-9a39-6b1c0e5d7c11")
+"""Of every id that is derived here, so that a retry carries the ids of the first attempt (ruling 18)."""
+_TYPES = {
+    Duty.HANDSHAKE: NotificationType.HANDSHAKE,
+    Duty.EVENTS: NotificationType.EVENT_NOTIFICATION,
+    Duty.HEARTBEAT: NotificationType.HEARTBEAT,
+    Duty.FAREWELL: NotificationType.HEARTBEAT,
+}
+
+
+async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[NotificationEvent, ...]:
+    """The events of the batch that a hold is for; none for handshakes and heartbeats."""
+    if hold.duty is not Duty.EVENTS:
+        return ()
+    references = hold.references
+    if references is None:
+        wanted = (hold.subscription, hold.progress.first_kept, hold.progress.batch)
+        references = tuple((await reader.log.read([wanted]))[0])
+    if len(references) != len(hold.progress.batch):
+        raise HubError(f"the log of {hold.subscription} does not hold events {hold.progress.batch}")
+    key = SubscriptionKey.parse(hold.subscription)
+    return await reader.events(key, hold.progress.batch.start, references, content)
+
+
+def compose(
+    hold: Hold, subscription: Subscription, events: tuple[NotificationEvent, ...], now: datetime
+) -> Notification:
+    """The notification of one attempt; for a batch of events equal on every retry (S-128, ruling 18)."""
+    last = hold.progress.frozen_upto if hold.duty is Duty.EVENTS else hold.progress.number
+    return Notification(
+        type=_TYPES[hold.duty],
+        subscription_id=SubscriptionKey.parse(hold.subscription).id,
+        topic=subscription.topic,
+        status=hold.progress.status,
+        content=subscription.channel.content,
+        events_since_start=last,
+        bundle_id=delivery_id(hold),
+        status_id=str(uuid.uuid5(NAMESPACE, delivery_id(hold))),
+        timestamp=events[-1].timestamp if events else now,
+        events=events,
+    )
+
+
+def delivery_id(hold: Hold) -> str:
+    """Equal for every attempt at the same notification: a batch by its numbers, a handshake by its definition."""
+    match hold.duty:
+        case Duty.EVENTS:
+            what = f"{hold.progress.batch.start}-{hold.progress.frozen_upto}"
+        case Duty.HANDSHAKE:
+            what = "handshake"
+        case _:
+            what = f"{hold.duty}-{hold.fence}"
+    return str(uuid.uuid5(NAMESPACE, f"{hold.subscription}|{hold.definition_version}|{what}"))

@@ -1,0 +1,117 @@
+"""One round for one Subscription: read, compose, send, judge. Writing the verdict is the worker's, in batches."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hub.delivery.composing import compose, delivery_id, events_of
+from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
+from hub.domain.subscription import Channel, Subscription, SubscriptionKey
+from hub.domain.versions import FhirVersion
+from hub.errors import HubError, Unavailable
+from hub.fhir.dialects import dialect
+from hub.reading.definitions import DefinitionCache
+from hub.reading.events import EventReader
+from hub.store.agenda import Hold, Settlement
+from hub.store.event_log import write_dead_letter
+
+log = logging.getLogger(__name__)
+
+LEASE_MARGIN_SECONDS = 4.0
+"""An attempt ends this long before its lease may end; the script gives 5 s beyond the time-out (record.lua)."""
+SHORTEST_ATTEMPT_SECONDS = 0.5
+
+
+class DeliveryChannel(Protocol):
+    """Carries bytes to a subscriber. A failed delivery is an Outcome, never an exception."""
+
+    async def deliver(self, channel: Channel, body: bytes, *, delivery_id: str, deadline_seconds: float) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What every attempt needs; ``base_urls`` are (hub, source of record) by version."""
+
+    definitions: DefinitionCache
+    reader: EventReader
+    channels: dict[str, DeliveryChannel]
+    base_urls: dict[FhirVersion, tuple[str, str]]
+    policy: RetryPolicy
+    jitter: Callable[[], float] = lambda: random.uniform(-1, 1)
+
+    async def attempt(self, hold: Hold, since: float) -> Settlement | None:
+        """Carry it out. None when there is nothing to write: the store is away or the lease too old to begin."""
+        try:
+            subscription = await self.definitions.get(hold.subscription, hold.definition_version)
+            deadline = _deadline(subscription.channel, since)
+            if deadline < SHORTEST_ATTEMPT_SECONDS:
+                return None
+            outcome = await self._send(hold, subscription, deadline)
+        except Unavailable as problem:
+            log.warning("an attempt waits for the store", extra={"reason": str(problem)})
+            return None
+        except (
+            Exception
+        ) as problem:  # a fault of ours must be seen as a failed attempt, not as a held, silent Subscription
+            log.exception("an attempt failed inside the hub", extra={"subscription": hold.subscription})
+            subscription = None
+            outcome = Outcome(
+                OutcomeKind.FAILED, error="no-response", detail=f"inside the hub: {type(problem).__name__}"
+            )
+        verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
+        _log_attempt(hold, outcome, verdict)
+        return Settlement(hold, verdict, await self._dead_letter(hold, outcome, verdict))
+
+    async def _send(self, hold: Hold, subscription: Subscription, deadline_seconds: float) -> Outcome:
+        base = SubscriptionKey.parse(hold.subscription).base
+        events = await events_of(self.reader, hold, subscription.channel.content)
+        notification = compose(hold, subscription, events, datetime.now(UTC))
+        base_url, source_base_url = self.base_urls[base]
+        body = dialect(base).write_notification(notification, base_url, source_base_url)
+        channel = self.channels.get(subscription.channel.type)
+        if channel is None:
+            raise HubError(f"no channel of type {subscription.channel.type}")
+        return await channel.deliver(
+            subscription.channel, body, delivery_id=delivery_id(hold), deadline_seconds=deadline_seconds
+        )
+
+    async def _dead_letter(self, hold: Hold, outcome: Outcome, verdict: Verdict) -> str:
+        if not verdict.dead_number:
+            return ""
+        (references,) = (
+            (hold.references,)
+            if hold.references is not None
+            else await self.reader.log.read([(hold.subscription, hold.progress.first_kept, hold.progress.batch)])
+        )
+        return write_dead_letter(references[0], outcome.status, outcome.detail)
+
+
+def _deadline(channel: Channel, since: float) -> float:
+    """Seconds this attempt may take: its time-out, or less when the lease is older than usual."""
+    left = since + channel.timeout_seconds + LEASE_MARGIN_SECONDS - time.monotonic()
+    return min(float(channel.timeout_seconds), left)
+
+
+def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
+    numbers = [hold.progress.batch.start, hold.progress.frozen_upto] if hold.duty is Duty.EVENTS else None
+    log.log(
+        logging.INFO if outcome.kind is OutcomeKind.DELIVERED else logging.WARNING,
+        "attempt",
+        extra={
+            "subscription": hold.subscription,
+            "duty": str(hold.duty),
+            "numbers": numbers,
+            "outcome": str(outcome.kind),
+            "http_status": outcome.status,
+            "error": outcome.error,
+            "seconds": round(outcome.duration_seconds, 4),
+            "status": str(verdict.status),
+            "next_attempt_in_seconds": round(verdict.delay.total_seconds(), 3),
+        },
+    )

@@ -1,0 +1,129 @@
+"""Inputs of the operations on Subscription: from a query string, or from a Parameters resource (S-183…S-187).
+
+The published definitions and their users do not agree on types (S-185), so a value is taken from any of the value[x]
+that can hold it exactly. Anything that is not an input of the operation is refused rather than overlooked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hub.domain.subscription import Content, Status
+from hub.errors import Malformed
+from hub.fhir.reading import Json, children, require_resource_type
+
+MAX_NUMBER = 2**63 - 1  # integer64
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_OF_THE_ANSWER = frozenset({"_format", "_pretty"})  # about the answer, not about the operation
+_TEXT_VALUES = ("valueId", "valueCode", "valueString", "valueUri")
+_NUMBER_VALUES = ("valueInteger64", "valueString", "valueInteger", "valueUnsignedInt", "valuePositiveInt")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusParameters:
+    """``$status``: Subscriptions with one of ``ids`` and one of ``statuses``; empty means any."""
+
+    ids: tuple[str, ...] = ()
+    statuses: tuple[Status, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventsParameters:
+    """``$events``: numbers from ``since`` to ``until``, both included, None for open; ``content`` is a wish."""
+
+    since: int | None = None
+    until: int | None = None
+    content: Content | None = None
+
+
+def status_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) -> StatusParameters:
+    """Inputs of ``$status`` from the decoded pairs of the query string and a POSTed Parameters. Raises Malformed.
+
+    A value may be a list with commas, and a name may repeat: all are alternatives (S-185).
+    """
+    values = _collect(query, body, {"id": _TEXT_VALUES, "status": _TEXT_VALUES})
+    ids = [each for value in values["id"] for each in value.split(",")]
+    codes = [each for value in values["status"] for each in value.split(",")]
+    return StatusParameters(tuple(map(_id, ids)), tuple(map(_status, codes)))
+
+
+def events_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) -> EventsParameters:
+    """Inputs of ``$events`` from the decoded pairs of the query string and a POSTed Parameters. Raises Malformed."""
+    names = {"eventsSinceNumber": _NUMBER_VALUES, "eventsUntilNumber": _NUMBER_VALUES, "content": _TEXT_VALUES}
+    values = {name: _at_most_one(name, found) for name, found in _collect(query, body, names).items()}
+    since = _number("eventsSinceNumber", values["eventsSinceNumber"])
+    until = _number("eventsUntilNumber", values["eventsUntilNumber"])
+    if since is not None and until is not None and since > until:
+        raise Malformed(f"eventsSinceNumber {since} is beyond eventsUntilNumber {until}: exchange them.", code="value")
+    return EventsParameters(since, until, _content(values["content"]))
+
+
+def _collect(
+    query: Iterable[tuple[str, str]], body: Json | None, names: dict[str, tuple[str, ...]]
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for name, value in query:
+        if name in found:
+            found[name].append(value)
+        elif name not in _OF_THE_ANSWER:
+            raise _unknown(name, found)
+    if body is not None:
+        require_resource_type(body, "Parameters")
+        for index, parameter in enumerate(children(body, "parameter")):
+            name = str(parameter.get("name", ""))
+            if name not in found:
+                raise _unknown(name, found)
+            found[name].append(_value(parameter, names[name], f"Parameters.parameter[{index}]"))
+    return found
+
+
+def _value(parameter: Json, kinds: tuple[str, ...], path: str) -> str:
+    """The one value[x] of a parameter, as text; a JSON integer counts as its digits."""
+    held = [name for name in parameter if name.startswith("value")]
+    value = parameter[held[0]] if len(held) == 1 and held[0] in kinds else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise Malformed(f"Give {parameter['name']} one value: {' or '.join(kinds)}.", expression=path)
+    return value
+
+
+def _unknown(name: str, known: Iterable[str]) -> Malformed:
+    return Malformed(f"{name!r} is no parameter of this operation: use {', '.join(known)}.", code="not-supported")
+
+
+def _at_most_one(name: str, values: list[str]) -> str | None:
+    if len(values) > 1:
+        raise Malformed(f"{name} stands more than once: give it once.", code="structure")
+    return values[0] if values else None
+
+
+def _id(written: str) -> str:
+    if not _ID.fullmatch(written):
+        raise Malformed(f"{written!r} is no id: up to 64 letters, digits, hyphens and dots.", code="value")
+    return written
+
+
+def _status(code: str) -> Status:
+    if code not in list(Status):
+        raise Malformed(f"{code!r} is no status: use {', '.join(Status)}.", code="code-invalid")
+    return Status(code)
+
+
+def _number(name: str, written: str | None) -> int | None:
+    if written is None:
+        return None
+    if not _NUMBER.fullmatch(written) or int(written) > MAX_NUMBER:
+        raise Malformed(f"{name} is a whole number from 0 on, not {written!r}.", code="value")
+    return int(written)
+
+
+def _content(code: str | None) -> Content | None:
+    if code is None:
+        return None
+    if code not in list(Content):
+        raise Malformed(f"{code!r} is no content level: use {', '.join(Content)}.", code="code-invalid")
+    return Content(code)

@@ -1,0 +1,310 @@
+"""From syntax tree to closures. What the text alone can tell is decided here, so that running it has little left to do.
+
+The compiler follows the types that items can have through the element tables. Where they are known, an element that
+does not exist is an error now, not an empty collection later.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from hub.fhir.definitions import PRIMITIVES, Definitions
+from hub.fhirpath import arithmetic, comparisons, logic, sets
+from hub.fhirpath.call import FunctionCall
+from hub.fhirpath.errors import FHIRPathError, FHIRPathUnsupported
+from hub.fhirpath.evaluation import (
+    INTEGER,
+    Compiled,
+    Environment,
+    Run,
+    Single,
+    Types,
+    collection,
+    condition,
+    constant,
+    nothing,
+    one_item,
+    singleton,
+    this_item,
+)
+from hub.fhirpath.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
+from hub.fhirpath.functions import FUNCTIONS, UNSUPPORTED
+from hub.fhirpath.items import Item, Items
+from hub.fhirpath.navigation import Readers, json_name
+from hub.fhirpath.references import target_type
+from hub.fhirpath.subsetting import at, numbered
+from hub.fhirpath.syntax import (
+    Binary,
+    Call,
+    Chain,
+    Empty,
+    Indexer,
+    Literal,
+    Member,
+    Node,
+    Sign,
+    Special,
+    TypeOperation,
+    Variable,
+)
+from hub.fhirpath.types import TypeTest
+from hub.fhirpath.variables import variable
+
+_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
+
+
+class Compiler:
+    """Compiles the nodes of one expression. ``root_types`` are those of the resource, None when it may be any."""
+
+    def __init__(self, text: str, facts: Definitions, root_types: Types) -> None:
+        self.text = text
+        self.facts = facts
+        self._root_types = self._concrete(root_types)
+
+    def compile(self, node: Node, scope: Types) -> Compiled:
+        """Compile ``node`` where ``$this`` is of the types ``scope``."""
+        match node:
+            case Literal():
+                return constant((node.type, node.value, None))
+            case Empty():
+                return constant()
+            case Variable():
+                return self._variable(node)
+            case Special():
+                return self._special(node, scope)
+            case Member():
+                return self._member(node, scope)
+            case Call():
+                return self._call(node, scope)
+            case Indexer():
+                return numbered(self.compile(node.source, scope), self.compile(node.index, scope), at)
+            case Sign():
+                return self._sign(node, scope)
+            case Chain():
+                return self._chain(node, scope)
+            case Binary():
+                return self._binary(node, scope)
+            case TypeOperation():
+                return self._type_operation(node.operator, node.operand, node.type_name, node, scope)
+        raise AssertionError(f"no such node: {node}")
+
+    def _concrete(self, types: Types) -> Types:
+        return None if types is None or types & _ABSTRACT else types
+
+    def _variable(self, node: Variable) -> Compiled:
+        found = variable(node.name, self._root_types)
+        if found is None:
+            advice = "Known are %current, %previous, %resource, %context, %rootResource, %ucum, %sct and %loinc."
+            raise FHIRPathError(f"Unknown variable %{node.name}", self.text, node.start, advice)
+        return found
+
+    def _special(self, node: Special, scope: Types) -> Compiled:
+        if node.name == "this":
+            return this_item(self._concrete(scope))
+        if node.name == "index":
+            return collection(lambda env, _this: [("System.Integer", env.index, None)], INTEGER)
+        if node.name == "total":
+            advice = "It belongs to aggregate(), which is not supported; use count()."
+            raise FHIRPathUnsupported("$total is not supported", self.text, node.start, advice)
+        raise FHIRPathError(f"Unknown name ${node.name}", self.text, node.start, "Write $this or $index.")
+
+    def _member(self, node: Member, scope: Types) -> Compiled:
+        if node.source is not None:
+            return self._step(self.compile(node.source, scope), node)
+        scope = self._concrete(scope)
+        is_element = scope is not None and any(self._element_types(type_, node.name) != frozenset() for type_ in scope)
+        if not is_element and node.name[:1].isupper():
+            return self._type_prefix(node, scope)
+        return self._step(this_item(scope), node)
+
+    def _type_prefix(self, node: Member, scope: Types) -> Compiled:
+        """``Patient`` at the start of a path: the item, if it is a Patient (S-240)."""
+        test = self.type_test(node.name, node, selecting=False)
+        types = self._concrete(test.types)
+        if scope and scope <= self.facts.resource_types:
+            matching = frozenset(type_ for type_ in scope if test[type_])
+            if not matching:
+                return nothing(types)
+            if matching == scope:
+                return this_item(scope)
+        return one_item(lambda _env, this: this if this is not None and test[this[0]] else None, types)
+
+    def _step(self, source: Compiled, node: Member) -> Compiled:
+        types = self._types_below(source.types, node)
+        if source.constant == ():
+            return nothing(types)
+        readers = Readers(self.facts, node.name)
+        if source.single is not None:
+            return collection(_step_from_one(source.single, readers), types)
+        return collection(_step_from_each(source.items, readers), types)
+
+    def _types_below(self, types: Types, node: Member) -> Types:
+        """The types of the element ``node.name`` of items of these types; raises FHIRPathError when none has it."""
+        types = self._concrete(types)
+        if not types:
+            return None
+        below: frozenset[str] = frozenset()
+        for type_ in types:
+            found = self._element_types(type_, node.name)
+            if found is None:
+                return None
+            below |= found
+        if not below:
+            raise self._no_element(sorted(types), node)
+        return self._concrete(below)
+
+    def _element_types(self, type_: str, name: str) -> Types:
+        """The types of one element; none when there is no such element, None when they are not known."""
+        element = None if type_.startswith("System.") else self.facts.element(type_, name)
+        if element is None:
+            return frozenset()
+        return frozenset(element.types) if element.choice else self._concrete(frozenset({element.path}))
+
+    def _no_element(self, types: list[str], node: Member) -> FHIRPathError:
+        place = node.end - len(node.name)
+        names = {name: type_ for type_ in types for name in self.facts.element_names(type_)}
+        for name, type_ in names.items():
+            element = self.facts.element(type_, name)
+            for choice in element.types if element is not None and element.choice else ():
+                if json_name(name, choice) == node.name:
+                    advice = f"Write {name}.ofType({choice})."
+                    return FHIRPathError(f"{type_} has no element {node.name}", self.text, place, advice)
+        close = get_close_matches(node.name, names, n=1)
+        advice = f"Did you mean {close[0]}?" if close else "See its page in the standard for the elements it has."
+        owner = " or ".join(types) if len(types) <= 3 else "None of the possible types"
+        return FHIRPathError(f"{owner} has no element {node.name}", self.text, place, advice)
+
+    def _call(self, node: Call, scope: Types) -> Compiled:
+        if node.name in ("is", "ofType") and node.source is not None and _is_resolve(node.source):
+            return self._resolved(node.source, self._type_name_of(node, scope), scope, keep=node.name == "ofType")
+        source = self._source(node, scope)
+        call = FunctionCall(self, node, source, scope)
+        function = FUNCTIONS.get(node.name)
+        if function is None:
+            if node.name in UNSUPPORTED:
+                raise call.unsupported(UNSUPPORTED[node.name])
+            close = get_close_matches(node.name, FUNCTIONS, n=1, cutoff=0.7)
+            advice = f"Did you mean {close[0]}()?" if close else f"Functions: {', '.join(sorted(FUNCTIONS))}."
+            raise call.refused("is no function of FHIRPath", advice)
+        if not function.fewest <= call.count <= function.most:
+            counts = f"{function.fewest}" if function.fewest == function.most else f"{function.fewest}-{function.most}"
+            raise call.refused(f"has {call.count} arguments", f"Give it {counts}.")
+        compiled = function.build(call)
+        return nothing(compiled.types) if source.constant == () and node.name in EMPTY_OF_EMPTY else compiled
+
+    def _source(self, node: Call, scope: Types) -> Compiled:
+        if node.source is not None:
+            return self.compile(node.source, scope)
+        return this_item(self._concrete(scope))
+
+    def _type_name_of(self, node: Call, scope: Types) -> TypeTest:
+        call = FunctionCall(self, node, constant(), scope)
+        if call.count != 1:
+            raise call.refused(f"has {call.count} arguments", "Give it the name of one type.")
+        return call.type_argument()
+
+    def type_test(self, name: str, node: Node, *, selecting: bool) -> TypeTest:
+        """The test for a type written at ``node``; raises FHIRPathError when there is no such type."""
+        test = TypeTest(self.facts, name, selecting=selecting)
+        if not test.exists:
+            known = [*self.facts.resource_types, *PRIMITIVES, "Quantity", "CodeableConcept", "Coding", "Reference"]
+            close = get_close_matches(name, known, n=1)
+            advice = f"Did you mean {close[0]}?" if close else "Name a type of this version of FHIR."
+            raise FHIRPathError(f"Unknown type {name}", self.text, node.start, advice)
+        return test
+
+    def _type_operation(self, operator: str, operand: Node, name: str, node: Node, scope: Types) -> Compiled:
+        test = self.type_test(name, node, selecting=operator == "as")
+        if operator == "is" and _is_resolve(operand):
+            return self._resolved(operand, test, scope, keep=False)
+        source = self.compile(operand, scope)
+        if operator == "is":
+            return is_of_type(source, test)
+        return nothing(test.types) if source.constant == () else of_type(source, test)
+
+    def _resolved(self, node: Node, test: TypeTest, scope: Types, *, keep: bool) -> Compiled:
+        """``resolve() is Type``, decided without fetching (S-255)."""
+        assert isinstance(node, Call)
+        if keep:
+            raise FunctionCall(self, node, constant(), scope).unsupported(UNSUPPORTED["resolve"])
+        references, facts = self._source(node, scope).items, self.facts
+
+        def truth(env: Environment, this: Item | None) -> bool | None:
+            item = singleton(references(env, this))
+            if item is None:
+                return None
+            type_ = target_type(item, env.resource, facts)
+            return type_ is not None and test[type_]
+
+        return condition(truth)
+
+    def _sign(self, node: Sign, scope: Types) -> Compiled:
+        operand = self.compile(node.operand, scope)
+        if any(item[0] not in _SIGNED for item in operand.constant or ()):
+            advice = "Only numbers and quantities have a sign."
+            raise FHIRPathError(f"Unexpected {node.operator!r}", self.text, node.start, advice)
+        return arithmetic.negation(operand) if node.operator == "-" else operand
+
+    def _chain(self, node: Chain, scope: Types) -> Compiled:
+        operands = [self.compile(operand, scope) for operand in node.operands]
+        if node.operator == "|":
+            return sets.union(operands)
+        return logic.conjunction(operands) if node.operator == "and" else logic.disjunction(operands)
+
+    def _binary(self, node: Binary, scope: Types) -> Compiled:
+        left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        match node.operator:
+            case "=" | "!=":
+                return comparisons.equality(left, right, negated=node.operator == "!=")
+            case "~" | "!~":
+                return comparisons.equivalence(left, right, negated=node.operator == "!~")
+            case "<" | "<=" | ">" | ">=":
+                return comparisons.comparison(node.operator, left, right)
+            case "in":
+                return comparisons.membership(left, right)
+            case "contains":
+                return comparisons.membership(right, left)
+            case "xor":
+                return logic.exclusive_or(left, right)
+            case "implies":
+                return logic.implication(left, right)
+            case "&":
+                return arithmetic.concatenation(left, right)
+        self._refuse_calculating(node, left, right)
+        return arithmetic.arithmetic(node.operator, left, right)
+
+    def _refuse_calculating(self, node: Binary, *operands: Compiled) -> None:
+        for operand in operands:
+            if operand.types and not operand.types.isdisjoint(_NOT_CALCULATED):
+                advice = "Dates and quantities can be compared, not calculated with: write the result."
+                problem = f"{node.operator} is not supported for dates and quantities"
+                raise FHIRPathUnsupported(problem, self.text, node.left.end, advice)
+
+
+def _step_from_one(source: Single, readers: Readers) -> Run:
+    def run(env: Environment, this: Item | None) -> Items:
+        found: Items = []
+        item = source(env, this)
+        if item is not None:
+            readers[item[0]](item, found)
+        return env.spend_on(found) if len(found) > 1 else found
+
+    return run
+
+
+def _step_from_each(source: Run, readers: Readers) -> Run:
+    def run(env: Environment, this: Item | None) -> Items:
+        found: Items = []
+        for item in source(env, this):
+            readers[item[0]](item, found)
+        return env.spend_on(found) if len(found) > 1 else found
+
+    return run
+
+
+_SIGNED = frozenset({"System.Integer", "System.Decimal", "System.Quantity"})
+_NOT_CALCULATED = frozenset({"System.Date", "System.DateTime", "System.Time", "System.Quantity"})
+
+
+def _is_resolve(node: Node) -> bool:
+    return isinstance(node, Call) and node.name == "resolve" and not node.arguments

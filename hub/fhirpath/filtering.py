@@ -1,0 +1,203 @@
+"""Functions that look at each item: existence, filtering, projection and types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hub.fhir.definitions import PRIMITIVES
+from hub.fhirpath.call import Function, FunctionCall
+from hub.fhirpath.errors import FHIRPathEvaluationError
+from hub.fhirpath.evaluation import Compiled, Environment, Run, collection, condition, singleton
+from hub.fhirpath.items import Item, Items
+from hub.fhirpath.types import TypeTest
+
+
+def each(env: Environment, items: Items) -> Iterator[Item]:
+    """The items one by one, each paid for, with ``$index`` set for the criteria that look at it."""
+    env.spend(len(items))
+    outer = env.index
+    try:
+        for index, item in enumerate(items):
+            env.index = index
+            yield item
+    finally:
+        env.index = outer
+
+
+def _where(call: FunctionCall) -> Compiled:
+    """Those items for which the criteria are true."""
+    return collection(_filtered(call.source.items, call.criteria()), call.source.types)
+
+
+def _filtered(source: Run, criteria: Compiled) -> Run:
+    holds = criteria.truth
+
+    def run(env: Environment, this: Item | None) -> Items:
+        return [item for item in each(env, source(env, this)) if holds(env, item)]
+
+    return run
+
+
+def _exists(call: FunctionCall) -> Compiled:
+    source = _filtered(call.source.items, call.criteria()) if call.count else call.source.items
+    return condition(lambda env, this: bool(source(env, this)))
+
+
+def _empty(call: FunctionCall) -> Compiled:
+    source = call.source.items
+    return condition(lambda env, this: not source(env, this))
+
+
+def _not(call: FunctionCall) -> Compiled:
+    source = call.source.truth
+
+    def truth(env: Environment, this: Item | None) -> bool | None:
+        value = source(env, this)
+        return None if value is None else not value
+
+    return condition(truth)
+
+
+def _all(call: FunctionCall) -> Compiled:
+    """True when the criteria are true for every item, also when there is none."""
+    source, criteria = call.source.items, call.criteria()
+
+    def truth(env: Environment, this: Item | None) -> bool | None:
+        return not any(not criteria.truth(env, item) for item in each(env, source(env, this)))
+
+    return condition(truth)
+
+
+def _select(call: FunctionCall) -> Compiled:
+    source, projection = call.source.items, call.criteria()
+
+    def run(env: Environment, this: Item | None) -> Items:
+        found = [made for item in each(env, source(env, this)) for made in projection.items(env, item)]
+        return env.spend_on(found)
+
+    return collection(run, projection.types)
+
+
+def _iif(call: FunctionCall) -> Compiled:
+    """One of two results; the other is not evaluated. With a source, that single item is ``$this``."""
+    inside = call.node.source is not None
+    criterion, *results = (call.criteria(i) if inside else call.argument(i) for i in range(call.count))
+    source = call.source.items
+
+    def run(env: Environment, this: Item | None) -> Items:
+        item = singleton(source(env, this)) if inside else this
+        if criterion.truth(env, item):
+            return results[0].items(env, item)
+        return results[1].items(env, item) if len(results) > 1 else []
+
+    return collection(run)
+
+
+def of_type(source: Compiled, test: TypeTest) -> Compiled:
+    """The items of a type. ``as`` does the same, also on several items, as R4 search parameters need (S-271)."""
+    items = source.items
+
+    def run(env: Environment, this: Item | None) -> Items:
+        return [item for item in items(env, this) if test[item[0]]]
+
+    return collection(run, test.types)
+
+
+def is_of_type(source: Compiled, test: TypeTest) -> Compiled:
+    """Is the single item of a type? Empty when there is none."""
+    items = source.items
+
+    def truth(env: Environment, this: Item | None) -> bool | None:
+        item = singleton(items(env, this))
+        return None if item is None else test[item[0]]
+
+    return condition(truth)
+
+
+def _extension(call: FunctionCall) -> Compiled:
+    """The extensions with a url; those of a primitive stand in the object beside it."""
+    source, url = call.source.items, call.argument()
+
+    def run(env: Environment, this: Item | None) -> Items:
+        wanted = singleton(url.items(env, this))
+        found: Items = []
+        if wanted is not None:
+            for item in source(env, this):
+                found += [
+                    ("Extension", extension, None)
+                    for extension in _extensions(item)
+                    if isinstance(extension, dict) and extension.get("url") == wanted[1]
+                ]
+        return found
+
+    return collection(run, frozenset({"Extension"}))
+
+
+def _extensions(item: Item) -> list[object]:
+    type_, value, sibling = item
+    holder = sibling if type_ in PRIMITIVES else value
+    found = holder.get("extension") if isinstance(holder, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def has_value(item: Item) -> bool:
+    """Is it a primitive with a value (not only extensions)?"""
+    return item[1] is not None and (item[0] in PRIMITIVES or item[0].startswith("System."))
+
+
+def _has_value(call: FunctionCall) -> Compiled:
+    source = call.source.items
+
+    def truth(env: Environment, this: Item | None) -> bool | None:
+        items = source(env, this)
+        return len(items) == 1 and has_value(items[0])
+
+    return condition(truth)
+
+
+def _get_value(call: FunctionCall) -> Compiled:
+    source = call.source.items
+
+    def run(env: Environment, this: Item | None) -> Items:
+        items = source(env, this)
+        return items if len(items) == 1 and has_value(items[0]) else []
+
+    return collection(run, call.source.types)
+
+
+def _booleans(wanted: bool, combine: Callable[[list[bool]], bool]) -> Callable[[FunctionCall], Compiled]:
+    def build(call: FunctionCall) -> Compiled:
+        source = call.source.items
+        return condition(lambda env, this: combine([_boolean(item) is wanted for item in source(env, this)]))
+
+    return build
+
+
+def _boolean(item: Item) -> bool:
+    if not isinstance(item[1], bool):
+        raise FHIRPathEvaluationError(f"a boolean is expected where there is {item[0]}")
+    return item[1]
+
+
+EMPTY_OF_EMPTY = frozenset({"where", "select", "ofType", "as", "extension", "getValue"})
+"""Those that yield nothing when there is nothing to look at."""
+
+FILTERING = {
+    "where": Function(1, 1, _where),
+    "exists": Function(0, 1, _exists),
+    "empty": Function(0, 0, _empty),
+    "not": Function(0, 0, _not),
+    "all": Function(1, 1, _all),
+    "select": Function(1, 1, _select),
+    "iif": Function(2, 3, _iif),
+    "ofType": Function(1, 1, lambda call: of_type(call.source, call.type_argument())),
+    "as": Function(1, 1, lambda call: of_type(call.source, call.type_argument())),
+    "is": Function(1, 1, lambda call: is_of_type(call.source, call.type_argument())),
+    "extension": Function(1, 1, _extension),
+    "hasValue": Function(0, 0, _has_value),
+    "getValue": Function(0, 0, _get_value),
+    "allTrue": Function(0, 0, _booleans(True, all)),
+    "anyTrue": Function(0, 0, _booleans(True, any)),
+    "allFalse": Function(0, 0, _booleans(False, all)),
+    "anyFalse": Function(0, 0, _booleans(False, any)),
+}

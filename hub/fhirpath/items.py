@@ -1,0 +1,197 @@
+"""Items: what collections hold, and when two of them are equal, equivalent, or one before the other.
+
+An item is (type, value, sibling). The type is a FHIR type code, the path of a backbone element, or a System type
+such as ``System.String``. The value is JSON as parsed, or a Python value of a literal. The sibling is the JSON object
+beside a primitive (``_birthDate``) that holds its id and extensions; a primitive that only has extensions has the value
+None. Plain tuples, because every step of every expression makes some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from hub.fhirpath import temporal
+from hub.fhirpath.errors import FHIRPathEvaluationError
+from hub.fhirpath.quantity import Quantity
+from hub.fhirpath.temporal import Temporal
+
+Item = tuple[str, Any, Any]
+Items = list[Item]
+
+STRINGS = frozenset(
+    {"System.String", "string", "code", "id", "markdown", "uri", "url", "canonical", "oid", "uuid", "base64Binary"}
+)
+NUMBERS = frozenset(
+    {"System.Integer", "System.Decimal", "integer", "decimal", "positiveInt", "unsignedInt", "integer64"}
+)
+TEMPORALS = frozenset({"date", "dateTime", "instant", "time"})
+QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity", "SimpleQuantity"})
+
+TRUE: Item = ("System.Boolean", True, None)
+FALSE: Item = ("System.Boolean", False, None)
+
+
+def boolean_items(value: bool | None) -> Items:
+    """A three-valued answer as a collection."""
+    return [] if value is None else [TRUE if value else FALSE]
+
+
+def value_of(item: Item) -> Any:
+    """What the item is to operators: str, bool, int, Decimal, Temporal, Quantity, or JSON; None when it has no value.
+
+    Raises FHIRPathEvaluationError when the JSON is no value of its type.
+    """
+    type_, value, _ = item
+    if value is None:
+        return None
+    if type_ in STRINGS:
+        return _string(type_, value)
+    if type_ in NUMBERS:
+        return _number(type_, value)
+    if type_ in TEMPORALS:
+        return _temporal(type_, value)
+    if type_ == "boolean" and not isinstance(value, bool):
+        raise FHIRPathEvaluationError(f"{value!r:.40} is no boolean")
+    return value
+
+
+def _string(type_: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+    return value
+
+
+def _number(type_: str, value: Any) -> int | Decimal:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if type_ == "integer64" and isinstance(value, str) and value.removeprefix("-").isdecimal():
+        return int(value)  # R5 writes integer64 as a JSON string
+    not_a_number = value != value
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not_a_number:
+        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+    return value
+
+
+def _temporal(type_: str, value: Any) -> Temporal:
+    parsed = None
+    if isinstance(value, str):
+        parsed = temporal.parse_time(value) if type_ == "time" else temporal.parse(value)
+    if parsed is None:
+        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+    return parsed
+
+
+def quantity_of(item: Item) -> Quantity | None:
+    """The item as a quantity: a literal, a FHIR Quantity, or a number (unit "1"); None when it is none."""
+    type_, value, _ = item
+    if type_ == "System.Quantity":
+        return value  # type: ignore[no-any-return]
+    if type_ in QUANTITIES and isinstance(value, Mapping):
+        return Quantity.of_element(value)
+    if type_ in NUMBERS:
+        return Quantity(Decimal(_number(type_, value)), "1")
+    return None
+
+
+def identity(value: Any) -> Hashable:
+    """A key that two values share exactly when they are equal. Elements compare with all that is below them."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Mapping):
+        return frozenset((name, identity(child)) for name, child in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(identity(child) for child in value)
+    if isinstance(value, Temporal):
+        return (value.kind == "time", value.instant_fields, value.offset is None)
+    assert isinstance(value, Hashable)
+    return value
+
+
+def item_identity(item: Item) -> Hashable:
+    """A key for sets of items; an item without a value is only itself."""
+    value = value_of(item)
+    return ("nothing", identity(item[2])) if value is None else identity(value)
+
+
+def equal(one: Item, other: Item) -> bool | None:
+    """``=`` of two items; None when it cannot be known."""
+    if one[0] == "System.Quantity" or other[0] == "System.Quantity":
+        return _equal_quantities(quantity_of(one), quantity_of(other))
+    mine, theirs = value_of(one), value_of(other)
+    if mine is None or theirs is None:
+        return None
+    if isinstance(mine, Temporal) and isinstance(theirs, Temporal):
+        if not mine.comparable(theirs):
+            return False
+        order = mine.compare(theirs)
+        return None if order is None else order == 0
+    return identity(mine) == identity(theirs)
+
+
+def _equal_quantities(one: Quantity | None, other: Quantity | None) -> bool | None:
+    if one is None or other is None:
+        return None
+    _require_same_unit(one, other)
+    return one.value == other.value
+
+
+def _require_same_unit(one: Quantity, other: Quantity) -> None:
+    if one.unit != other.unit:
+        raise FHIRPathEvaluationError(
+            f"units are not converted: {one.unit!r:.20} and {other.unit!r:.20} do not compare"
+        )
+
+
+def equivalent(one: Item, other: Item) -> bool:
+    """``~`` of two items: strings without case and spacing, decimals at the lesser precision, never unknown."""
+    mine, theirs = value_of(one), value_of(other)
+    if isinstance(mine, str) and isinstance(theirs, str):
+        return " ".join(mine.casefold().split()) == " ".join(theirs.casefold().split())
+    if isinstance(mine, Decimal | int) and isinstance(theirs, Decimal | int):
+        if isinstance(mine, bool) or isinstance(theirs, bool):
+            return mine is theirs
+        return _rounded_alike(mine, theirs)
+    return equal(one, other) is True
+
+
+def _rounded_alike(one: int | Decimal, other: int | Decimal) -> bool:
+    places = min(_places(one), _places(other))
+    try:
+        return round(Decimal(one), places) == round(Decimal(other), places)
+    except ArithmeticError as error:
+        raise FHIRPathEvaluationError("a number is too large to be rounded") from error
+
+
+def _places(number: int | Decimal) -> int:
+    exponent = Decimal(number).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def order(one: Item, other: Item) -> int | None:
+    """Below, at or above zero as ``one`` is before, with or after ``other``; None when it cannot be known.
+
+    Raises FHIRPathEvaluationError when the two have no order.
+    """
+    if one[0] == "System.Quantity" or other[0] == "System.Quantity" or {one[0], other[0]} <= QUANTITIES:
+        return _order_quantities(quantity_of(one), quantity_of(other))
+    mine, theirs = value_of(one), value_of(other)
+    if mine is None or theirs is None:
+        return None
+    if isinstance(mine, Temporal) and isinstance(theirs, Temporal) and mine.comparable(theirs):
+        return mine.compare(theirs)
+    both_strings = isinstance(mine, str) and isinstance(theirs, str)
+    both_numbers = one[0] in NUMBERS and other[0] in NUMBERS
+    if both_strings or both_numbers:
+        return int(mine > theirs) - int(mine < theirs)
+    raise FHIRPathEvaluationError(f"{one[0]} and {other[0]} have no order")
+
+
+def _order_quantities(one: Quantity | None, other: Quantity | None) -> int | None:
+    if one is None or other is None:
+        return None
+    _require_same_unit(one, other)
+    return (one.value > other.value) - (one.value < other.value)

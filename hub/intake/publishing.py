@@ -1,0 +1,180 @@
+"""The life of a SubscriptionTopic that is written through a base: publish, replace, withdraw, read, list.
+
+A topic is published only when the hub can decide it exactly and every Subscription that uses it still fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hub.domain.versions import FhirVersion
+from hub.errors import Conflict, Gone, Malformed, NotFound, NotOffered, PreconditionFailed, Refused
+from hub.fhir.json import read_json
+from hub.fhir.topic_shapes import in_shape_of
+from hub.fhir.topics import read_topic
+from hub.intake.changes import new_id
+from hub.intake.registry import Registry
+from hub.intake.topics import ListedTopic
+from hub.matching.filters import compile_filters
+from hub.matching.topics import CompiledTopic, compile_topic
+from hub.store.registry import Published, TopicCode, TopicRecord
+from hub.store.registry import Registry as RegistryLog
+
+SHIPPED_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+"""lastUpdated of the topics that come with the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTopic:
+    """A SubscriptionTopic as it goes out, in the shape of its base."""
+
+    id: str
+    version: int
+    last_updated: datetime
+    resource: dict[str, Any]
+    created: bool = False
+
+
+class TopicService:
+    """SubscriptionTopics of the R4B and R5 bases."""
+
+    def __init__(self, registry: Registry, log: RegistryLog, source_base_urls: dict[FhirVersion, str]) -> None:
+        self._registry = registry
+        self._log = log
+        self._source_base_urls = source_base_urls
+
+    async def publish(self, tenant: str, base: FhirVersion, raw: bytes, resource: Mapping[str, Any]) -> ShownTopic:
+        return await self._write(tenant, base, new_id(), raw, resource, expected_version=0)
+
+    async def replace(
+        self,
+        tenant: str,
+        base: FhirVersion,
+        identity: str,
+        raw: bytes,
+        resource: Mapping[str, Any],
+        if_match: int | None,
+    ) -> ShownTopic:
+        """Update, or create with the client's id. The id of a shipped topic makes it the base's own."""
+        if resource.get("id") != identity:
+            raise Malformed(f'write "id": "{identity}" as in the URL', expression="SubscriptionTopic.id")
+        return await self._write(tenant, base, identity, raw, resource, expected_version=if_match)
+
+    async def withdraw(self, tenant: str, base: FhirVersion, identity: str, if_match: int | None) -> None:
+        """Delete; refused while Subscriptions use it, because they would fall silent."""
+        await self._registry.refresh()
+        listed = self._registry.catalogue.by_id(tenant, base, identity)
+        if listed and listed.shipped:
+            raise NotOffered(f"SubscriptionTopic/{identity} comes with the hub and cannot be deleted")
+        if listed and (users := self._registry.using(tenant, base, listed)):
+            raise Conflict(f"{len(users)} Subscriptions use this topic, for instance Subscription/{users[0].key.id}")
+        _refuse(await self._log.withdraw(_name(tenant, base, identity), _now(), if_match), identity)
+        await self._registry.refresh()
+
+    async def read(self, tenant: str, base: FhirVersion, identity: str, version: int | None = None) -> ShownTopic:
+        await self._registry.refresh()
+        found = await self._log.topic(_name(tenant, base, identity), version)
+        if found:
+            number, alive, record = found
+            if not alive:
+                raise Gone(f"SubscriptionTopic/{identity} was deleted")
+            resource = read_json(record.resource.encode())
+            return _shown(base, identity, number, datetime.fromisoformat(record.written), resource)
+        listed = self._registry.catalogue.by_id(tenant, base, identity)
+        if listed is None or version not in (None, listed.version):
+            raise NotFound(f"SubscriptionTopic/{identity} is not known here")
+        return self.show(base, listed)
+
+    async def listed(self, tenant: str, base: FhirVersion) -> list[ListedTopic]:
+        """All topics of a base, shipped ones included, by id."""
+        await self._registry.refresh()
+        return sorted(self._registry.catalogue.listed(tenant, base), key=lambda listed: listed.id)
+
+    @staticmethod
+    def show(base: FhirVersion, listed: ListedTopic) -> ShownTopic:
+        written = datetime.fromisoformat(listed.written) if listed.written else SHIPPED_SINCE
+        resource = in_shape_of(base, listed.resource) if listed.shipped else listed.resource
+        return _shown(base, listed.id, listed.version, written, resource)
+
+    async def _write(
+        self,
+        tenant: str,
+        base: FhirVersion,
+        identity: str,
+        raw: bytes,
+        resource: Mapping[str, Any],
+        *,
+        expected_version: int | None,
+    ) -> ShownTopic:
+        topic = read_topic(dict(resource), base)
+        compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+        await self._registry.refresh()
+        self._check_canonical(tenant, base, identity, compiled)
+        self._check_users(tenant, base, identity, compiled)
+        record = TopicRecord(raw.decode("utf-8-sig"), _now())
+        published = await self._log.publish(_name(tenant, base, identity), record, expected_version)
+        _refuse(published, identity)
+        await self._registry.refresh()
+        written = datetime.fromisoformat(record.written)
+        shown = _shown(base, identity, published.version, written, dict(resource))
+        return ShownTopic(shown.id, shown.version, shown.last_updated, shown.resource, published.created)
+
+    def _check_canonical(self, tenant: str, base: FhirVersion, identity: str, compiled: CompiledTopic) -> None:
+        """Two topics of one base with the same url and version would leave open which one a Subscription means."""
+        canonical = compiled.topic.canonical
+        for listed in self._registry.catalogue.listed(tenant, base):
+            if listed.topic.canonical == canonical and listed.id != identity and not listed.shipped:
+                raise Conflict(
+                    f"SubscriptionTopic/{listed.id} has the canonical {canonical} already; update that one, "
+                    "or give this one another version",
+                    expression="SubscriptionTopic.version",
+                )
+
+    def _check_users(self, tenant: str, base: FhirVersion, identity: str, compiled: CompiledTopic) -> None:
+        """An update must not silence a Subscription that uses the topic: each must still compile under it."""
+        listed = self._registry.catalogue.by_id(tenant, base, identity)
+        for registered in self._registry.using(tenant, base, listed) if listed else ():
+            asked_url, _, asked_version = registered.subscription.topic.partition("|")
+            fits = asked_url == compiled.topic.url and asked_version in ("", compiled.topic.version)
+            try:
+                compile_filters(registered.subscription.filters, compiled)
+            except Refused as problem:
+                raise Conflict(f"Subscription/{registered.key.id} would no longer fit: {problem}") from problem
+            if not fits:
+                raise Conflict(
+                    f"Subscription/{registered.key.id} uses {registered.subscription.topic}, which would be gone"
+                )
+
+
+def _shown(
+    base: FhirVersion, identity: str, version: int, last_updated: datetime, resource: dict[str, Any]
+) -> ShownTopic:
+    own_meta = resource.get("meta")
+    written = last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    meta = {**(own_meta if isinstance(own_meta, dict) else {}), "versionId": str(version), "lastUpdated": written}
+    rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
+    return ShownTopic(
+        identity, version, last_updated, {"resourceType": "SubscriptionTopic", "id": identity, "meta": meta, **rest}
+    )
+
+
+def _name(tenant: str, base: FhirVersion, identity: str) -> str:
+    return f"{tenant}|{base}|{identity}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _refuse(published: Published, identity: str) -> None:
+    reference = f"SubscriptionTopic/{identity}"
+    match published.code:
+        case TopicCode.CONFLICT:
+            raise PreconditionFailed(f"If-Match names another version: {reference} has version {published.version}")
+        case TopicCode.ABSENT:
+            raise NotFound(f"{reference} is not known here")
+        case _:
+            return

@@ -1,0 +1,192 @@
+"""This process's picture of who is to be told: topics, Subscriptions and the index that finds them.
+
+It is brought up to date after a batch of changes was read and before it is judged: so a Subscription whose 2xx came
+before a change was sent is always seen (I5). What cannot be indexed (its topic is gone) is kept in ``broken`` with the
+reason and shown in $status; it is never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hub.domain.change import ResourceChange
+from hub.domain.subscription import Subscription, SubscriptionKey
+from hub.domain.versions import FhirVersion
+from hub.errors import HubError, Refused
+from hub.fhir.json import read_json
+from hub.fhir.topics import read_topic
+from hub.intake.topics import Catalogue, ListedTopic
+from hub.matching.filters import compile_filters
+from hub.matching.index import MatchIndex
+from hub.matching.report import Fault
+from hub.matching.topics import compile_topic
+from hub.reading.definitions import read_definition
+from hub.store.registry import NewsKind
+from hub.store.registry import Registry as RegistryLog
+from hub.store.subscriptions import Definition, Subscriptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One living Subscription as this process knows it, in the newest version of its definition."""
+
+    key: SubscriptionKey
+    definition_version: int
+    definition: Definition
+    subscription: Subscription
+
+
+class Registry:
+    """Reads what the store holds; asked by the evaluator, the API and the deliverer of this process."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        subscriptions: Subscriptions,
+        registry_log: RegistryLog,
+        source_base_urls: dict[FhirVersion, str],
+    ) -> None:
+        self.catalogue = catalogue
+        self.broken: dict[str, str] = {}
+        self.faults: Counter[str] = Counter()
+        """Evaluations that failed, by topic: counted and shown, never silent (ruling 23)."""
+        self._subscriptions = subscriptions
+        self._log = registry_log
+        self._source_base_urls = source_base_urls
+        self._index = MatchIndex()
+        self._known: dict[str, Registered] = {}
+        self._seen = "0-0"
+
+    async def load(self) -> None:
+        """Read everything there is. Later changes come through ``refresh``."""
+        self._seen = await self._log.newest_news()
+        for name in await self._log.topic_names():
+            await self._read_topic(name)
+        async for names in self._subscriptions.names():
+            await self._read_subscriptions(names)
+
+    async def refresh(self) -> None:
+        """Take in what changed since the last time, here or in another process."""
+        while True:
+            news, missed = await self._log.news(self._seen)
+            if missed:
+                await self.load()
+                return
+            if not news:
+                return
+            for item in news:
+                if item.kind is NewsKind.TOPIC:
+                    await self._read_topic(item.name)
+            await self._read_subscriptions({item.name for item in news if item.kind is NewsKind.SUBSCRIPTION})
+            self._seen = news[-1].id
+
+    async def reread(self, name: str) -> None:
+        """Take in one Subscription whose definition changed under the evaluator."""
+        await self._read_subscriptions([name])
+
+    def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
+        """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names."""
+        found = self._index.match(change, self._record_fault)
+        return [
+            (name, version)
+            for name, version in found
+            if (registered := self._known.get(name)) and registered.definition.counts(partition_index, change.id)
+        ]
+
+    def known(self, name: str) -> Registered | None:
+        return self._known.get(name)
+
+    def all_of(self, tenant: str, base: FhirVersion) -> Iterator[Registered]:
+        """Every Subscription of a base, oldest id order not promised."""
+        for registered in list(self._known.values()):
+            if registered.key.tenant == tenant and registered.key.base is base:
+                yield registered
+
+    def using(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> list[Registered]:
+        """The Subscriptions whose canonical means this topic now."""
+        return [
+            registered
+            for registered in self.all_of(tenant, base)
+            if (found := self.catalogue.find(tenant, base, registered.subscription.topic)) and found.id == listed.id
+        ]
+
+    def _record_fault(self, fault: Fault) -> None:
+        self.faults[fault.topic] += 1
+        log.warning(
+            "a criterion could not be evaluated; it counts as not matched",
+            extra={
+                "topic": fault.topic,
+                "subscription": fault.subscription or None,
+                "criterion": fault.criterion,
+                "reason": fault.reason,
+            },
+        )
+
+    async def _read_topic(self, name: str) -> None:
+        tenant, base_name, identity = name.split("|", 2)
+        base = FhirVersion(base_name)
+        found = await self._log.topic(name)
+        version, alive, record = found if found else (0, False, None)
+        if record and alive:
+            try:
+                resource = read_json(record.resource.encode())
+                topic = read_topic(resource, base)
+                compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+                self.catalogue.put(
+                    tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
+                )
+            except (
+                Refused
+            ) as problem:  # accepted by another release of the hub: its Subscriptions say why they are silent
+                log.error("a stored topic cannot be compiled", extra={"topic": name, "reason": str(problem)})
+                self.catalogue.drop(tenant, base, identity)
+        else:
+            self.catalogue.drop(tenant, base, identity)
+        for registered in list(self.all_of(tenant, base)):
+            self._index_one(registered)
+
+    async def _read_subscriptions(self, names: Iterable[str]) -> None:
+        wanted = list(names)
+        records = await self._subscriptions.records(wanted)
+        living = [
+            (name, record.definition_version)
+            for name, record in zip(wanted, records, strict=True)
+            if record and record.status is not None
+        ]
+        for name in set(wanted) - {name for name, _ in living}:
+            self._forget(name)
+        for (name, version), definition in zip(living, await self._subscriptions.definitions(living), strict=True):
+            if definition:
+                self._take_in(name, version, definition)
+
+    def _take_in(self, name: str, version: int, definition: Definition) -> None:
+        key = SubscriptionKey.parse(name)
+        subscription = read_definition(key.base, definition)
+        registered = Registered(key, version, definition, subscription)
+        self._known[name] = registered
+        self._index_one(registered)
+
+    def _index_one(self, registered: Registered) -> None:
+        name = str(registered.key)
+        self._index.remove(name)
+        self.broken.pop(name, None)
+        try:
+            listed = self.catalogue.find(registered.key.tenant, registered.key.base, registered.subscription.topic)
+            if listed is None:
+                raise HubError(f"its topic {registered.subscription.topic} is not known here any more")
+            filters = compile_filters(registered.subscription.filters, listed.compiled)
+        except HubError as problem:
+            self.broken[name] = str(problem)
+            log.error("a Subscription cannot be matched", extra={"subscription": name, "reason": str(problem)})
+            return
+        self._index.add(name, registered.definition_version, listed.compiled, filters)
+
+    def _forget(self, name: str) -> None:
+        self._index.remove(name)
+        self._known.pop(name, None)
+        self.broken.pop(name, None)

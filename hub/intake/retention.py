@@ -1,0 +1,111 @@
+"""What may go: delivered events past their retention, and changes that nothing needs any more (ruling 14).
+
+Nothing an undelivered or dead-lettered event needs ever expires by time. Each round first trims the event logs, then
+retires the changes that are older than the retention and than the oldest change any log still names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from hub.domain.change import ChangeId
+from hub.domain.subscription import SubscriptionKey
+from hub.domain.versions import FhirVersion
+from hub.errors import Unavailable
+from hub.store.changes import Changes
+from hub.store.event_log import EventLog, Reference
+from hub.store.keys import Layout, Partition
+from hub.store.subscriptions import Record, Subscriptions
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 300.0
+PAGE = 500
+
+
+class Janitor:
+    """Runs a round every five minutes; any number of processes may, each step is safe to repeat."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        subscriptions: Subscriptions,
+        event_log: EventLog,
+        layout: Layout,
+        tenant: str,
+        *,
+        retention: timedelta,
+        most_kept: int,
+    ) -> None:
+        self._changes = changes
+        self._subscriptions = subscriptions
+        self._log = event_log
+        self._layout = layout
+        self._tenant = tenant
+        self._retention = retention
+        self._most_kept = most_kept
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            try:
+                await self.round(int(time.time() * 1000))
+            except Unavailable as problem:
+                log.warning("retention waits for the store", extra={"reason": str(problem)})
+
+    async def round(self, now_milliseconds: int) -> None:
+        """Trim and retire as of this moment."""
+        horizon = now_milliseconds - int(self._retention.total_seconds() * 1000)
+        oldest: dict[Partition, ChangeId] = {}
+        async for names in self._subscriptions.names():
+            for name, record in zip(names, await self._subscriptions.records(names), strict=True):
+                if record and record.status is not None:
+                    await self._trim(name, record, horizon)
+                    await self._note_needed(name, oldest)
+        for version in FhirVersion:
+            for partition in self._layout.partitions_of(self._tenant, version):
+                needed = oldest.get(partition)
+                limit = ChangeId(horizon, 0) if needed is None else min(ChangeId(horizon, 0), needed)
+                await self._retire(partition, limit)
+
+    async def _trim(self, name: str, record: Record, horizon: int) -> None:
+        """Drop delivered events that are too old or too many."""
+        first = max(record.first_kept, record.cursor - self._most_kept + 1)
+        while first <= record.cursor:
+            page = range(first, min(first + PAGE, record.cursor + 1))
+            (references,) = await self._log.read([(name, record.first_kept, page)])
+            young = [index for index, reference in enumerate(references) if reference.change.milliseconds >= horizon]
+            if young or not references:
+                first += young[0] if young else 0
+                break
+            first += len(references)
+        if first > record.first_kept:
+            await self._log.trim(name, first)
+
+    async def _note_needed(self, name: str, oldest: dict[Partition, ChangeId]) -> None:
+        (record,) = await self._subscriptions.records([name])
+        references: list[Reference] = [letter.reference for letter in await self._log.dead_letters(name)]
+        if record and record.number >= record.first_kept:
+            references += await self._first_of_each_partition(name, record)
+        key = SubscriptionKey.parse(name)
+        for reference in references:
+            partition = Partition(key.tenant, key.base, reference.partition_index)
+            oldest[partition] = min(oldest.get(partition, reference.change), reference.change)
+
+    async def _first_of_each_partition(self, name: str, record: Record) -> Sequence[Reference]:
+        """A log rises within each partition; with one partition its first entry is the oldest."""
+        most = 1 if self._layout.partitions == 1 else record.number - record.first_kept + 1
+        (references,) = await self._log.read(
+            [(name, record.first_kept, range(record.first_kept, record.first_kept + most))]
+        )
+        return references
+
+    async def _retire(self, partition: Partition, limit: ChangeId) -> None:
+        while True:
+            entries = [entry for entry in await self._changes.oldest(partition, PAGE) if entry.id < limit]
+            if await self._changes.retire(partition, entries) < PAGE:
+                return

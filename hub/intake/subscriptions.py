@@ -1,0 +1,242 @@
+"""The life of a Subscription as its client sees it: register, replace, remove, read.
+
+Whatever the hub cannot do exactly is refused here, before anything is written (S-081, S-082, HOUSE decision 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hub.domain.delivery import status_after_update
+from hub.domain.subscription import Status, Subscription, SubscriptionKey
+from hub.domain.versions import FhirVersion
+from hub.errors import Conflict, Gone, Issue, Malformed, NotFound, PreconditionFailed, Unprocessable
+from hub.fhir.dialects import dialect
+from hub.fhir.json import read_json, write_json
+from hub.fhir.subscriptions import Limits
+from hub.intake.changes import new_id
+from hub.intake.registry import Registry
+from hub.intake.topics import USABLE
+from hub.matching.filters import compile_filters
+from hub.reading.definitions import read_definition
+from hub.store.changes import Changes
+from hub.store.keys import Layout
+from hub.store.subscriptions import Definition, Put, PutCode, Record, Subscriptions
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSubscription:
+    """A Subscription as it goes out: ``resource`` complete with id, meta and live status."""
+
+    key: SubscriptionKey
+    version: int
+    last_updated: datetime
+    resource: dict[str, Any]
+    created: bool = False
+    warnings: tuple[Issue, ...] = ()
+
+
+class SubscriptionService:
+    """Registers, replaces and removes. ``check_endpoint`` raises Unprocessable for an endpoint that may not be called;
+    ``written`` is called after every write, so that a handshake goes out at once."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        subscriptions: Subscriptions,
+        changes: Changes,
+        layout: Layout,
+        limits: Limits,
+        check_endpoint: Callable[[Subscription], None],
+        written: Callable[[], None],
+        *,
+        draft_topics: bool,
+    ) -> None:
+        self._registry = registry
+        self._subscriptions = subscriptions
+        self._changes = changes
+        self._layout = layout
+        self._limits = limits
+        self._check_endpoint = check_endpoint
+        self._written = written
+        self._draft_topics = draft_topics
+
+    async def register(self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any]) -> ShownSubscription:
+        """Create it; ``key.id`` "" lets the hub name it. Answered before the handshake begins (S-155)."""
+        subscription = dialect(key.base).read_subscription(resource, self._limits)
+        warnings = await self._check(key, subscription)
+        named = key if key.id else SubscriptionKey(key.tenant, key.base, new_id())
+        status = Status.OFF if subscription.status is Status.OFF else Status.REQUESTED
+        since = await self._newest_changes(named)
+        definition = self._definition(named, owner, resource, subscription, status, since)
+        put = await self._subscriptions.put(
+            named, subscription, definition, expected_version=0, status=status, verify_anew=True
+        )
+        _refuse(put, named)
+        self._written()
+        return replace(self._fresh(named, put.version, definition, status, warnings), created=True)
+
+    async def replace(
+        self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any], if_match: int | None
+    ) -> ShownSubscription:
+        """Update it, or create it with the id the client chose. What waits goes out in the new shape (ruling 17)."""
+        if resource.get("id") != key.id:
+            raise Malformed(f'write "id": "{key.id}" as in the URL', expression="Subscription.id")
+        found = await self._find(key)
+        if found is None:
+            if if_match is not None:
+                raise PreconditionFailed(f"If-Match names a version, but Subscription/{key.id} does not exist")
+            return await self.register(key, owner, resource)
+        record, stored = found
+        kept = dialect(key.base).unmask_headers(resource, read_json(stored.resource.encode()))
+        subscription = dialect(key.base).read_subscription(kept, self._limits)
+        warnings = await self._check(key, subscription)
+        present = record.status or Status.OFF
+        anew = _reaches_elsewhere(subscription, read_definition(key.base, stored))
+        status = status_after_update(present, _submitted(kept), verify_anew=anew)
+        restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is Status.REQUESTED
+        since = await self._newest_changes(key) if restarts else stored.since
+        definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
+        put = await self._subscriptions.put(
+            key, subscription, definition, expected_version=if_match, status=status, verify_anew=anew
+        )
+        _refuse(put, key)
+        self._written()
+        return self._fresh(key, put.version, definition, status or present, warnings)
+
+    async def remove(self, key: SubscriptionKey, if_match: int | None) -> None:
+        """Delete it; deleting it again is no error, deleting what never was is NotFound."""
+        put = await self._subscriptions.remove(key, if_match)
+        if put.code is not PutCode.GONE:
+            _refuse(put, key)
+
+    async def read(self, key: SubscriptionKey, version: int | None = None) -> ShownSubscription:
+        """The present version with its live status, or an older one as it was written; secrets masked (ruling 24)."""
+        (record,) = await self._subscriptions.records([str(key)])
+        if record is None:
+            raise NotFound(f"Subscription/{key.id} is not known here")
+        if record.status is None and version in (None, record.definition_version):
+            raise Gone(f"Subscription/{key.id} was deleted")
+        wanted = record.definition_version if version is None else version
+        (definition,) = await self._subscriptions.definitions([(str(key), wanted)])
+        if definition is None:
+            raise NotFound(f"Subscription/{key.id} has no version {wanted}")
+        live = record if wanted == record.definition_version else None
+        return self.show(key, wanted, definition, live)
+
+    def show(
+        self, key: SubscriptionKey, version: int, definition: Definition, record: Record | None
+    ) -> ShownSubscription:
+        """A stored definition as it is read: header values masked; with ``record`` in its live status."""
+        resource = dialect(key.base).mask_headers(read_json(definition.resource.encode()))
+        if record is not None and record.status is not None:
+            error = self._registry.broken.get(str(key)) or (record.error.text if record.error else "")
+            subscription = read_definition(key.base, definition)
+            resource = dialect(key.base).accepted_subscription(resource, subscription, record.status, error)
+        return _shown(key, version, definition, resource)
+
+    async def _check(self, key: SubscriptionKey, subscription: Subscription) -> tuple[Issue, ...]:
+        self._check_endpoint(subscription)
+        await self._registry.refresh()
+        listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
+        element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"
+        if listed is None:
+            raise Unprocessable(
+                f"the topic {subscription.topic} is not known here; {key.base.path}/metadata lists those that are",
+                expression=element,
+                code="not-found",
+            )
+        if listed.topic.status not in USABLE:
+            raise Unprocessable(f"the topic {subscription.topic} is {listed.topic.status}", expression=element)
+        if listed.topic.status == "draft" and not self._draft_topics:
+            raise Unprocessable(
+                f"the topic {subscription.topic} is a draft; set HUB_DRAFT_TOPICS=1 to let it be used",
+                expression=element,
+            )
+        try:
+            return tuple(compile_filters(subscription.filters, listed.compiled).warnings)
+        except Unprocessable as problem:
+            raise Unprocessable(*(_placed(issue, key.base) for issue in problem.issues)) from problem
+
+    async def _find(self, key: SubscriptionKey) -> tuple[Record, Definition] | None:
+        (record,) = await self._subscriptions.records([str(key)])
+        if record is None or record.status is None:
+            return None
+        (definition,) = await self._subscriptions.definitions([(str(key), record.definition_version)])
+        if definition is None:
+            raise Conflict(f"Subscription/{key.id} is being written; send it again")
+        return record, definition
+
+    async def _newest_changes(self, key: SubscriptionKey) -> dict[str, str]:
+        """Events count from here: what was accepted before does not concern this Subscription (ruling 16)."""
+        partitions = self._layout.partitions_of(key.tenant, key.base)
+        return {str(partition.index): str(await self._changes.last(partition)) for partition in partitions}
+
+    @staticmethod
+    def _definition(
+        key: SubscriptionKey,
+        owner: str,
+        resource: Mapping[str, Any],
+        subscription: Subscription,
+        status: Status,
+        since: dict[str, str],
+    ) -> Definition:
+        accepted = dialect(key.base).accepted_subscription(resource, subscription, status)
+        bare = {name: value for name, value in accepted.items() if name != "id"}
+        return Definition(write_json(bare).decode(), since, owner, datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    @staticmethod
+    def _fresh(
+        key: SubscriptionKey, version: int, definition: Definition, status: Status, warnings: tuple[Issue, ...]
+    ) -> ShownSubscription:
+        """The answer to the write itself: header values as they were sent (ruling 24, S-210)."""
+        resource = read_json(definition.resource.encode()) | {"status": status.value}
+        return replace(_shown(key, version, definition, resource), warnings=warnings)
+
+
+def _shown(key: SubscriptionKey, version: int, definition: Definition, resource: dict[str, Any]) -> ShownSubscription:
+    own_meta = resource.get("meta")
+    meta = {**(own_meta if isinstance(own_meta, dict) else {}), "versionId": str(version)}
+    meta["lastUpdated"] = definition.written.replace("+00:00", "Z")
+    rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
+    complete = {"resourceType": "Subscription", "id": key.id, "meta": meta, **rest}
+    return ShownSubscription(key, version, definition.written_at, complete)
+
+
+def _placed(issue: Issue, base: FhirVersion) -> Issue:
+    """Matching speaks of ``filterBy[n]``, as R5 does; R4 and R4B write filters in extensions of criteria (S-092)."""
+    if base is FhirVersion.R5:
+        return replace(issue, expression=f"Subscription.{issue.expression}")
+    said = f"{issue.expression}: {issue.diagnostics}"
+    return replace(issue, expression="Subscription.criteria.extension", diagnostics=said)
+
+
+def _submitted(resource: Mapping[str, Any]) -> Status:
+    """What the client wrote, after the dialect found it to be a legal code."""
+    return Status(resource["status"])
+
+
+def _reaches_elsewhere(new: Subscription, old: Subscription) -> bool:
+    """Endpoint, headers, content level or type changed: shake hands again before anything goes there (ruling 17)."""
+
+    def reach(subscription: Subscription) -> tuple[object, ...]:
+        channel = subscription.channel
+        return (channel.type, channel.endpoint, channel.headers, channel.content, channel.content_type)
+
+    return reach(new) != reach(old)
+
+
+def _refuse(put: Put, key: SubscriptionKey) -> None:
+    reference = f"Subscription/{key.id}"
+    match put.code:
+        case PutCode.CONFLICT:
+            raise PreconditionFailed(f"{reference} is at version {put.version}; read it again before you change it")
+        case PutCode.ABSENT:
+            raise NotFound(f"{reference} is not known here")
+        case PutCode.GONE:
+            raise Gone(f"{reference} was deleted")
+        case _:
+            return

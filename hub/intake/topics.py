@@ -1,0 +1,129 @@
+"""The topic catalogue: which SubscriptionTopics there are, and where each can be used (ruling 22).
+
+Shipped topics and those of ``HUB_TOPICS_DIR`` are compiled for each FHIR version and offered on the bases where they
+compile. A topic that was written through a base belongs to that base and wins there over a shipped one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from hub.domain.topic import SubscriptionTopic
+from hub.domain.versions import FhirVersion
+from hub.errors import CannotStart, Refused
+from hub.fhir.json import read_json
+from hub.fhir.topics import read_topic
+from hub.matching.topics import CompiledTopic, compile_topic
+
+log = logging.getLogger(__name__)
+
+USABLE = {"active", "draft", "unknown"}
+"""Statuses that take new Subscriptions; a retired topic keeps only those it has (S-019)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTopic:
+    """A topic of one base: how it is read there, and how it fires there. ``version`` is the resource's own version."""
+
+    id: str
+    resource: dict[str, Any]
+    """The JSON as its author wrote it, in R5 terms for shipped topics."""
+    compiled: CompiledTopic
+    shipped: bool
+    version: int = 1
+    written: str = ""
+
+    @property
+    def topic(self) -> SubscriptionTopic:
+        return self.compiled.topic
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """All topics of all bases. Reading is by canonical URL; writing replaces one base's own topic."""
+
+    _shipped: dict[FhirVersion, dict[str, ListedTopic]] = field(default_factory=dict)
+    _own: dict[tuple[str, FhirVersion], dict[str, ListedTopic]] = field(default_factory=dict)
+
+    def ship(self, version: FhirVersion, listed: ListedTopic) -> None:
+        self._shipped.setdefault(version, {})[listed.id] = listed
+
+    def put(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+        self._own.setdefault((tenant, base), {})[listed.id] = listed
+
+    def drop(self, tenant: str, base: FhirVersion, identity: str) -> None:
+        self._own.get((tenant, base), {}).pop(identity, None)
+
+    def listed(self, tenant: str, base: FhirVersion) -> Iterator[ListedTopic]:
+        """Every topic of a base, its own first; a shipped one is hidden by an own one of the same id or canonical."""
+        own = self._own.get((tenant, base), {})
+        canonicals = {listed.topic.canonical for listed in own.values()}
+        yield from own.values()
+        for identity, listed in self._shipped.get(base, {}).items():
+            if identity not in own and listed.topic.canonical not in canonicals:
+                yield listed
+
+    def by_id(self, tenant: str, base: FhirVersion, identity: str) -> ListedTopic | None:
+        return next((listed for listed in self.listed(tenant, base) if listed.id == identity), None)
+
+    def find(self, tenant: str, base: FhirVersion, canonical: str) -> ListedTopic | None:
+        """The topic a Subscription means: ``url|version`` exactly, ``url`` alone the newest usable (S-018, S-019)."""
+        url, _, version = canonical.partition("|")
+        candidates = [listed for listed in self.listed(tenant, base) if listed.topic.url == url]
+        if version:
+            return next((listed for listed in candidates if listed.topic.version == version), None)
+        return max(candidates, key=_preference, default=None)
+
+
+def _preference(listed: ListedTopic) -> tuple[bool, tuple[tuple[int, int | str], ...]]:
+    return listed.topic.status in USABLE, _version_order(listed.topic.version)
+
+
+def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
+    """Numbers compare as numbers: 1.10 is newer than 1.9."""
+    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in version.split("."))
+
+
+def load_shipped(catalogue: Catalogue, extra: Path | None, source_base_urls: dict[FhirVersion, str]) -> None:
+    """Read every topic file and offer it where it compiles. Raises CannotStart when a file fits nowhere."""
+    for path in sorted(_shipped_folder().iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".json"):
+            _ship(catalogue, path, source_base_urls)
+    for path in sorted(extra.glob("*.json")) if extra else ():
+        _ship(catalogue, path, source_base_urls)
+
+
+def _shipped_folder() -> Traversable:
+    installed = resources.files("hub") / "_topics"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "topics"
+
+
+def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict[FhirVersion, str]) -> None:
+    try:
+        resource = read_json(path.read_bytes())
+        topic = read_topic(resource, FhirVersion.R5)
+    except Refused as problem:
+        raise CannotStart(f"the topic file {path.name} cannot be read: {problem}") from problem
+    problems: list[str] = []
+    for version in FhirVersion:
+        try:
+            compiled = compile_topic(topic, version, source_base_url=source_base_urls[version])
+        except Refused as problem:
+            problems.append(f"{version}: {problem}")
+            continue
+        identity = str(resource.get("id") or path.name.removesuffix(".json"))
+        catalogue.ship(version, ListedTopic(identity, resource, compiled, shipped=True))
+    if len(problems) == len(FhirVersion):
+        raise CannotStart(f"the topic file {path.name} fits no FHIR version: {'; '.join(problems)}")
+    for problem_text in problems:
+        log.info("topic not offered on one base", extra={"topic": topic.url, "reason": problem_text})
+
+
+def canonicals(topics: Iterable[ListedTopic]) -> list[str]:
+    return sorted({listed.topic.url for listed in topics})

@@ -1,0 +1,67 @@
+"""What a search parameter says about a resource: its elements, and their equality keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from hub.domain.change import Resource
+from hub.domain.versions import FhirVersion
+from hub.errors import Refused, Unprocessable
+from hub.fhir.definitions import Definitions, SearchParameter, definitions
+from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
+from hub.matching.search import reference, token, uri
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extraction:
+    """One parameter on one type. Shared by every clause that asks for it, so an index computes its keys once."""
+
+    parameter: SearchParameter
+    expression: Expression
+    source_base_url: str
+
+    @contextmanager
+    def read(self, resource: Resource) -> Iterator[list[tuple[str, Any]]]:
+        """(FHIR type code, value) of every element, to be looked at inside the block.
+
+        Raises FHIRPathEvaluationError when the data forbid an answer: also when the block trips over an element that
+        is not built as its type says, which nothing has checked before (HUB_VALIDATE is off by default).
+        """
+        items = self.expression.typed_items(resource)
+        try:
+            yield items
+        except (AttributeError, KeyError, TypeError) as error:
+            raise FHIRPathEvaluationError(f"{self.parameter.code}: an element is not built as its type says") from error
+
+    def keys_of(self, resource: Resource) -> frozenset[str]:
+        """The equality keys of the resource; empty for types of value that have none. Raises as ``read`` does."""
+        with self.read(resource) as items:
+            return frozenset(key for fhir_type, value in items for key in self._keys(fhir_type, value))
+
+    def _keys(self, fhir_type: str, value: Any) -> Iterator[str]:
+        match self.parameter.type:
+            case "token":
+                yield from token.keys_of(fhir_type, value)
+            case "reference":
+                yield from reference.keys_of(fhir_type, value, self.source_base_url)
+            case "uri":
+                yield from uri.keys_of(fhir_type, value)
+
+
+@lru_cache(maxsize=4096)
+def extraction(
+    parameter: SearchParameter, resource_type: str, version: FhirVersion, source_base_url: str
+) -> Extraction:
+    """The extraction of ``parameter`` for one resource type; shared by every clause that asks for it."""
+    facts: Definitions = definitions(version)
+    try:
+        expression = compile_expression(parameter.expression, facts, root_type=resource_type)
+    except Refused as refusal:
+        raise Unprocessable(
+            f"The search parameter {parameter.code} cannot be evaluated here: {refusal}.", code="not-supported"
+        ) from refusal
+    return Extraction(parameter, expression, source_base_url)

@@ -1,0 +1,156 @@
+"""Does this trigger fire for this change? (S-024…S-042)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hub.domain.change import Interaction, ResourceChange
+from hub.domain.topic import EVERY_TYPE, QueryCriteria, ResourceTrigger
+from hub.domain.versions import FhirVersion
+from hub.errors import Unprocessable
+from hub.fhir.definitions import Definitions, definitions
+from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
+from hub.matching.report import Fault, Refusals, Report
+from hub.matching.search import Query, compile_query
+
+ANNOUNCED = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE})
+"""A load is never an event (HOUSE ruling 34)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQueryCriteria:
+    """The truth table of S-034. A side that cannot be tested is left out: an absent result (S-035), an absent string
+    (S-036), a previous state that nobody knows (HOUSE ruling 13). When no side is left, the criteria do not hold.
+    """
+
+    previous: Query | None
+    current: Query | None
+    result_for_create: bool | None
+    result_for_delete: bool | None
+    require_both: bool
+
+    def hold(self, change: ResourceChange) -> bool:
+        sides = [side for side in (self._previous_side(change), self._current_side(change)) if side is not None]
+        return bool(sides) and (all(sides) if self.require_both else any(sides))
+
+    def _previous_side(self, change: ResourceChange) -> bool | None:
+        if change.interaction is Interaction.CREATE:
+            return self.result_for_create
+        if self.previous is None or change.previous is None or not change.previous_known:
+            return None
+        return self.previous.matches(change.previous)
+
+    def _current_side(self, change: ResourceChange) -> bool | None:
+        if change.interaction is Interaction.DELETE:
+            return self.result_for_delete
+        if self.current is None or change.current is None:
+            return None
+        return self.current.matches(change.current)
+
+    @property
+    def text(self) -> str:
+        return " -> ".join(query.text if query else "…" for query in (self.previous, self.current))
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTrigger:
+    """One resourceTrigger for one FHIR version; ``topic`` is the canonical, for reports."""
+
+    topic: str
+    resource: str
+    interactions: frozenset[Interaction]
+    query: CompiledQueryCriteria | None
+    fhirpath: Expression | None
+
+    def concerns(self, change: ResourceChange) -> bool:
+        """Is the change one of this type and interaction? Criteria are looked at for no other (S-028)."""
+        return change.interaction in self.interactions and (
+            self.resource in EVERY_TYPE or self.resource == change.key.type
+        )
+
+    def fires(self, change: ResourceChange, report: Report) -> bool:
+        """Either criterion is enough (S-041); without any, every listed interaction fires (S-029).
+
+        A criterion that fails to evaluate counts as not matched and is told to ``report`` (S-042).
+        """
+        if not self.concerns(change):
+            return False
+        query, fhirpath = self.query, self.fhirpath
+        if query is None and fhirpath is None:
+            return True
+        if query is not None and self._told(query.text, lambda: query.hold(change), report):
+            return True
+        return fhirpath is not None and self._told(fhirpath.text, lambda: _is_true(fhirpath, change), report)
+
+    def _told(self, criterion: str, test: Callable[[], bool], report: Report) -> bool:
+        try:
+            return test()
+        except FHIRPathEvaluationError as error:
+            report(Fault(self.topic, criterion, str(error)))
+            return False
+
+
+def compile_trigger(
+    trigger: ResourceTrigger,
+    version: FhirVersion,
+    *,
+    source_base_url: str = "",
+    topic: str = "",
+    path: str = "SubscriptionTopic.resourceTrigger[0]",
+) -> CompiledTrigger:
+    """Make a trigger ready; ``path`` is where it stands.
+
+    Raises Unprocessable with an issue for every element that cannot be decided exactly in this version.
+    """
+    refusals, facts = Refusals(), definitions(version)
+    with refusals.at(f"{path}.resource"):
+        _check_type(trigger.resource, facts)
+    refusals.raise_if_any()
+    query = _compile_criteria(trigger.query, trigger.resource, facts, source_base_url, path, refusals)
+    fhirpath = None
+    with refusals.at(f"{path}.fhirPathCriteria"):
+        if trigger.fhirpath is not None:
+            fhirpath = compile_expression(trigger.fhirpath, facts, root_type=trigger.resource)
+    refusals.raise_if_any()
+    return CompiledTrigger(topic, trigger.resource, trigger.interactions & ANNOUNCED, query, fhirpath)
+
+
+def _check_type(resource: str, facts: Definitions) -> None:
+    if resource not in facts.resource_types | EVERY_TYPE:
+        raise Unprocessable(
+            f"'{resource}' is no resource type of FHIR {facts.version.number}; write the name of one, or Resource.",
+            code="not-supported",
+        )
+
+
+def _compile_criteria(
+    criteria: QueryCriteria | None,
+    resource_type: str,
+    facts: Definitions,
+    source_base_url: str,
+    path: str,
+    refusals: Refusals,
+) -> CompiledQueryCriteria | None:
+    """None when there is no string to test: then it is as if the criteria were not there (S-036)."""
+    if criteria is None or (criteria.previous is None and criteria.current is None):
+        return None
+    sides: dict[str, Query | None] = {"previous": None, "current": None}
+    for side, text in (("previous", criteria.previous), ("current", criteria.current)):
+        with refusals.at(f"{path}.queryCriteria.{side}"):
+            if text is not None:
+                sides[side] = compile_query(text, resource_type, facts, source_base_url=source_base_url)
+    return CompiledQueryCriteria(
+        sides["previous"],
+        sides["current"],
+        criteria.result_for_create,
+        criteria.result_for_delete,
+        criteria.require_both,
+    )
+
+
+def _is_true(expression: Expression, change: ResourceChange) -> bool:
+    """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus."""
+    previous = None if change.interaction is Interaction.CREATE or not change.previous_known else change.previous
+    current = None if change.interaction is Interaction.DELETE else change.current
+    return expression.is_true(change.focus, previous=previous, current=current)

@@ -1,0 +1,204 @@
+"""Every setting of the hub: name, default, unit, meaning.
+
+Read from ``HUB_*`` environment variables, a ``.env`` file, or the TOML file that ``HUB_CONFIG`` names, in that order of
+precedence. Bad values stop the start, all reported together. ``docs/settings.md`` lists the same table; a test keeps
+it complete.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from hub.domain.delivery import RetryPolicy
+from hub.domain.versions import FhirVersion
+from hub.errors import CannotStart
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+CONFIG_VARIABLE = "HUB_CONFIG"
+
+
+class Settings(BaseSettings):
+    """One frozen record, made once at the start."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    base_url: str = Field("", description="Public URL of the hub, as clients see it. Empty: http://host:port.")
+    source_base_url: str = Field(
+        "",
+        description="Base URL of the system of record: references below it equal relative ones. Empty: the own base.",
+    )
+    source_base_url_r4: str = Field("", description="The same for the base /fhir/r4 alone.")
+    source_base_url_r4b: str = Field("", description="The same for the base /fhir/r4b alone.")
+    source_base_url_r5: str = Field("", description="The same for the base /fhir/r5 alone.")
+    redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: the embedded server.")
+    redis_server: str = Field(
+        "", description="Path of the embedded server's binary. Empty: from PATH, else the bundled one."
+    )
+    data_dir: Path = Field(
+        Path("hub-data"), description="Folder of the embedded server's data and of the hub's own name."
+    )
+    topics_dir: Path | None = Field(None, description="Folder with further SubscriptionTopics (R5 JSON).")
+    draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
+    durability: Literal["relaxed", "local"] = Field(
+        "local", description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost."
+    )
+    accept_unverified_redis: bool = Field(
+        False, description="Start although Redis's durability settings cannot be verified."
+    )
+    token: SecretStr = Field(SecretStr(""), description="Bearer tokens that are let in, separated by commas.")
+    allow_private_endpoints: bool = Field(False, description="Let notifications go to private and loopback addresses.")
+    allow_http_endpoints: bool = Field(False, description="Let notifications go to endpoints without TLS.")
+    egress_allow: str = Field(
+        "",
+        description="Hosts and CIDR ranges that notifications may go to, separated by commas. Empty: every public one.",
+    )
+    retry_initial_ms: int = Field(
+        1000, ge=1, description="Wait after the first failed attempt, milliseconds; doubles each time."
+    )
+    retry_max_ms: int = Field(7_200_000, ge=1, description="Longest wait between attempts, milliseconds.")
+    error_after_failures: int = Field(10, ge=1, description="Failed attempts in a row until a Subscription is `error`.")
+    off_after_seconds: int = Field(
+        604_800, ge=0, description="Seconds of failure until a Subscription is `off`; 0 = never."
+    )
+    recovery: Literal["auto", "client"] = Field(
+        "auto", description="`auto`: an error heals when the backlog is delivered; `client`: when the client asks."
+    )
+    default_timeout_seconds: int = Field(
+        15, ge=1, le=120, description="Time-out of an attempt when the Subscription names none."
+    )
+    batch_wait_ms: int = Field(
+        0, ge=0, description="How long to wait for a batch to fill, milliseconds; 0 = send at once."
+    )
+    heartbeat_min_seconds: int = Field(10, ge=1, description="Shortest heartbeat period that is granted, seconds.")
+    event_retention_seconds: int = Field(
+        604_800, ge=1, description="How long delivered events can be asked for, seconds."
+    )
+    event_retention_count: int = Field(10_000, ge=1, description="How many delivered events are kept per Subscription.")
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest request body, bytes.")
+    max_waiting_changes: int = Field(
+        100_000, ge=1, description="Accepted changes that may wait for evaluation; more answer 429."
+    )
+    max_attempts_in_flight: int = Field(256, ge=1, description="Delivery attempts at the same time in one process.")
+    partitions: int = Field(
+        1, ge=1, le=64, description="Change partitions per base; more than 1 trades order across resources."
+    )
+    shards: int = Field(4, ge=1, le=256, description="Shards of Subscriptions; fixed at the first start.")
+    shutdown_seconds: int = Field(10, ge=0, description="How long a stop waits for attempts in flight, seconds.")
+    log: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
+
+    @field_validator("base_url", "source_base_url", "source_base_url_r4", "source_base_url_r4b", "source_base_url_r5")
+    @classmethod
+    def _absolute_without_trailing_slash(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an absolute http or https URL")
+        return url.rstrip("/")
+
+    @field_validator("topics_dir")
+    @classmethod
+    def _existing_folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError("is not a folder")
+        return folder
+
+    @field_validator("token")
+    @classmethod
+    def _tokens_that_fit_a_header(cls, token: SecretStr) -> SecretStr:
+        if not all(
+            text.isascii() and text.isprintable() and " " not in text for text in _listed(token.get_secret_value())
+        ):
+            raise ValueError("tokens are printable ASCII without spaces")
+        return token
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=".env", env_prefix="HUB_")
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get(CONFIG_VARIABLE))
+        return init_settings, env_settings, dotenv, toml
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return tuple(_listed(self.token.get_secret_value()))
+
+    @property
+    def egress_allowed(self) -> tuple[str, ...]:
+        return tuple(_listed(self.egress_allow))
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(
+            initial=timedelta(milliseconds=self.retry_initial_ms),
+            longest=timedelta(milliseconds=self.retry_max_ms),
+            error_after_failures=self.error_after_failures,
+            off_after=timedelta(seconds=self.off_after_seconds),
+            recovers_by_itself=self.recovery == "auto",
+        )
+
+    def base_url_of(self, version: FhirVersion) -> str:
+        """The public base of one version, without a trailing slash."""
+        return f"{self.base_url or self._listening_url()}{version.path}"
+
+    def source_base_url_of(self, version: FhirVersion) -> str:
+        """The base below which absolute references equal relative ones (ruling 15)."""
+        own = {"r4": self.source_base_url_r4, "r4b": self.source_base_url_r4b, "r5": self.source_base_url_r5}
+        return own[version.value] or self.source_base_url or self.base_url_of(version)
+
+    def _listening_url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+DEV_DEFAULTS: dict[str, Any] = {
+    "allow_private_endpoints": True,
+    "allow_http_endpoints": True,
+    "draft_topics": True,
+    "heartbeat_min_seconds": 1,
+}
+"""What ``--dev`` implies; a setting given explicitly wins (HOUSE decision 10)."""
+
+
+def load_settings(*, dev: bool = False, **given: Any) -> Settings:
+    """Read the settings. ``given`` are command-line values and win over everything; None means not given.
+
+    Raises CannotStart naming every bad value, and when an address other than loopback would be open without tokens.
+    """
+    explicit = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**explicit)
+        if dev:
+            implied = {name: value for name, value in DEV_DEFAULTS.items() if name not in settings.model_fields_set}
+            settings = settings.model_copy(update=implied)
+    except ValidationError as problem:
+        raise CannotStart("; ".join(_told(error) for error in problem.errors())) from problem
+    if dev and settings.host not in LOOPBACK and not settings.tokens:
+        raise CannotStart(f"--dev without HUB_TOKEN listens on loopback only; HUB_HOST is {settings.host}")
+    return settings
+
+
+def _told(error: Any) -> str:
+    name = "HUB_" + "_".join(str(part) for part in error["loc"]).upper()
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _listed(text: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in text.split(",")) if part]

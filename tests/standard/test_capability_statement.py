@@ -1,0 +1,127 @@
+"""CapabilityStatement, section (g)."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hub.domain.versions import FhirVersion
+from hub.fhir.capability import capability_statement
+from hub.fhir.structure import model
+
+BP = "http://hl7.org/fhir/uv/subscriptions-backport/"
+TOPICS = ["http://hub.example.org/topics/a", "http://hub.example.org/topics/b|1"]
+
+
+def statement(version: FhirVersion) -> dict[str, Any]:
+    return capability_statement(
+        version,
+        base_url=f"https://hub.example.org{version.path}",
+        software_version="0.1.0",
+        date=datetime(2026, 1, 2, tzinfo=UTC),
+        description="local: a 2xx is on this machine's disk",
+        resource_types={"Patient", "Encounter", "Subscription", "SubscriptionTopic"},
+        topics=TOPICS,
+    )
+
+
+def resources(version: FhirVersion) -> dict[str, Any]:
+    return {each["type"]: each for each in statement(version)["rest"][0]["resource"]}
+
+
+every_version = pytest.mark.parametrize("version", list(FhirVersion))
+
+
+@every_version
+def test_it_is_a_resource_of_its_version_s201(version: FhirVersion) -> None:
+    text = json.dumps(statement(version))
+    model("CapabilityStatement", version).model_validate_json(text)
+    assert statement(version)["fhirVersion"] == version.number
+
+
+def test_it_instantiates_the_igs_statement_s194() -> None:
+    assert statement(FhirVersion.R4)["instantiates"] == [BP + "CapabilityStatement/backport-subscription-server-r4"]
+    assert statement(FhirVersion.R4B)["instantiates"] == [BP + "CapabilityStatement/backport-subscription-server"]
+    assert "instantiates" not in statement(FhirVersion.R5)
+
+
+@pytest.mark.parametrize("version", [FhirVersion.R4, FhirVersion.R4B])
+def test_the_backport_profile_is_declared_s195(version: FhirVersion) -> None:
+    profiles = resources(version)["Subscription"]["supportedProfile"]
+    assert profiles == [BP + "StructureDefinition/backport-subscription"]
+
+
+@every_version
+def test_subscriptions_can_be_written_read_and_searched_s196(version: FhirVersion) -> None:
+    subscription = resources(version)["Subscription"]
+    codes = {each["code"] for each in subscription["interaction"]}
+    assert codes == {"create", "read", "vread", "update", "delete", "search-type"}
+    assert {each["name"] for each in subscription["searchParam"]} == {"url", "status", "topic", "_id"}
+
+
+@pytest.mark.parametrize(
+    ("version", "offered"), [(FhirVersion.R4, False), (FhirVersion.R4B, True), (FhirVersion.R5, True)]
+)
+def test_topics_are_a_resource_from_r4b_on_s197(version: FhirVersion, offered: bool) -> None:
+    assert ("SubscriptionTopic" in resources(version)) is offered
+    if offered:
+        names = {each["name"] for each in resources(version)["SubscriptionTopic"]["searchParam"]}
+        assert names >= {"url", "derived-or-self"}
+
+
+def test_search_parameters_are_typed_and_defined_where_the_standard_defines_them() -> None:
+    statement = capability_statement(
+        FhirVersion.R4B,
+        base_url="https://hub.example.org/fhir/r4b",
+        software_version="0.1.0",
+        date=datetime(2026, 1, 2, tzinfo=UTC),
+        description="",
+        resource_types=(),
+        subscription_search=("_id", "topic", "type"),
+        topic_search=("code", "derived-or-self"),
+    )
+    subscription, topic = statement["rest"][0]["resource"]
+    assert subscription["searchParam"] == [
+        {"name": "_id", "type": "token", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id"},
+        {"name": "topic", "type": "uri", "definition": BP + "SearchParameter/Subscription-topic"},
+        {"name": "type", "type": "token", "definition": "http://hl7.org/fhir/SearchParameter/Subscription-type"},
+    ]
+    derived = "http://hl7.org/fhir/SearchParameter/SubscriptionTopic-derived-or-self"
+    assert topic["searchParam"] == [
+        {"name": "code", "type": "token"},
+        {"name": "derived-or-self", "type": "uri", "definition": derived},
+    ]
+
+
+@every_version
+def test_every_topic_is_listed_s199(version: FhirVersion) -> None:
+    listed = resources(version)["Subscription"]["extension"]
+    assert [each["valueCanonical"] for each in listed] == TOPICS
+    assert {each["url"] for each in listed} == {
+        BP + "StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+    }
+
+
+def test_operations_are_named_without_dollar_and_defined_by_version_s200() -> None:
+    r4 = {each["name"]: each["definition"] for each in resources(FhirVersion.R4)["Subscription"]["operation"]}
+    r5 = {each["name"]: each["definition"] for each in resources(FhirVersion.R5)["Subscription"]["operation"]}
+    assert r4 == {name: f"{BP}OperationDefinition/backport-subscription-{name}" for name in ("status", "events")}
+    assert r5 == {name: f"http://hl7.org/fhir/OperationDefinition/Subscription-{name}" for name in ("status", "events")}
+
+
+@every_version
+def test_only_what_works_is_claimed_s201(version: FhirVersion) -> None:
+    assert "websocket" not in json.dumps(statement(version))
+    patient = resources(version)["Patient"]
+    assert {each["code"] for each in patient["interaction"]} == {"create", "read", "vread", "update", "delete"}
+    assert (patient["updateCreate"], patient["conditionalCreate"], patient["conditionalDelete"]) == (
+        True,
+        False,
+        "not-supported",
+    )
+
+
+@every_version
+def test_durability_is_told_in_words(version: FhirVersion) -> None:
+    assert statement(version)["description"].startswith("local:")

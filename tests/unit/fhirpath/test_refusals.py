@@ -1,0 +1,131 @@
+"""What is refused when compiling, with place and advice; and that hostile input is bounded (S-277)."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from hub.domain.versions import FhirVersion
+from hub.errors import Malformed, Unprocessable
+from hub.fhir.definitions import definitions
+from hub.fhirpath import FHIRPathError, FHIRPathEvaluationError, FHIRPathUnsupported, compile_expression
+
+R4 = definitions(FhirVersion.R4)
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "says"),
+    [
+        ("", 0, "in an empty expression"),
+        ("name.", 5, "Write an element, a function or a value here"),
+        ("name given", 5, "Join expressions with an operator"),
+        ("(name", 5, r"Write '\)' here"),
+        ("name..given", 5, "Write an element"),
+        ("'open", 0, "Close the string with a single quote"),
+        ('name.use = "usual"', 11, "Write strings in single quotes"),
+        ("a == b", 3, "Write an element"),
+        ("@2024-13-01 = birthDate", 0, "Write a date that exists"),
+        ("@24", 0, "Write dates like @2024-01-31"),
+        (r"'\q'", 0, "known escapes"),
+        ("/* open", 0, "Write an element|Close the comment"),
+        ("name.is(", 8, "Write an element"),
+        ("%curent.active", 0, "Known are %current"),
+        ("$that", 0, r"Write \$this"),
+        ("name.exist()", 4, r"Did you mean exists\(\)"),
+        ("name.any(use = 'x')", 4, "Functions: "),
+        ("name.where()", 4, "Give it 1"),
+        ("name.where(true, false)", 4, "Give it 1"),
+        ("name.familly", 5, "Did you mean family"),
+        ("Pateint.name", 0, "Did you mean Patient"),
+        ("deceasedBoolean", 0, r"Write deceased.ofType\(boolean\)"),
+        ("%current.stauts", 9, "Patient has no element stauts"),
+        ("name.ofType(HumanNames)", 12, "Unknown type HumanNames"),
+        ("name.ofType('HumanName')", 4, "without quotes"),
+        ("1 > -'a'", 4, "Only numbers and quantities have a sign"),
+        ("name is nothing", 0, "Unknown type nothing"),
+    ],
+)
+def test_mistake_is_told_with_place_and_advice(text: str, position: int, says: str) -> None:
+    with pytest.raises(FHIRPathError, match=says) as refusal:
+        compile_expression(text, R4, root_type="Patient")
+    assert refusal.value.position == position
+    assert isinstance(refusal.value, Malformed)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name.given.matches('^P')", r"matches\(\) is not supported"),
+        ("maritalStatus.memberOf('http://example.org/vs')", "Compare with the codes themselves"),
+        ("generalPractitioner.resolve().name", "Nothing is fetched"),
+        ("generalPractitioner.resolve().ofType(Practitioner)", "Nothing is fetched"),
+        ("birthDate + 1 year > @2024", "Dates and quantities can be compared"),
+        ("now() > @2024", r"now\(\) is not supported"),
+        ("$total", "not supported"),
+    ],
+)
+def test_what_the_hub_cannot_do_exactly_is_refused(text: str, says: str) -> None:
+    with pytest.raises(FHIRPathUnsupported, match=says) as refusal:
+        compile_expression(text, R4, root_type="Patient")
+    assert isinstance(refusal.value, Unprocessable)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "(" * 8000,
+        "-" * 8000 + "1",
+        "a" + ".a" * 8000,
+        "a" + "[0]" * 5000,
+        "not(" * 4000,
+        "a = " * 4000 + "a",
+        "1 + " * 4000 + "1",
+        "a is " * 3000 + "string",
+        "a" * 20_000,
+        "'" + "\\" * 8001,
+        "`" * 8001,
+        "/*" * 8000,
+        "@" * 8000,
+        "{" * 8000,
+        "1 xor " * 2500 + "1",
+        "iif(a, " * 2000,
+    ],
+)
+def test_hostile_text_is_refused_at_once(hostile: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(FHIRPathError):
+        compile_expression(hostile, R4)
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize("operator", [" and ", " or ", " | "])
+def test_long_chains_are_no_deep_nesting(operator: str) -> None:
+    expression = compile_expression(operator.join(["active"] * 1000), R4)
+    assert expression.is_true({"resourceType": "Patient", "active": True})
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "name.where(%resource.name.where(%resource.name.exists($this = '1')).exists()).exists()",
+        "name.select(%resource.name).count() > 0",
+        "name.all(%resource = %resource)",
+        "name.where(%resource.name | %resource.name | %resource.contact = name).empty()",
+        "name.all(%resource.name ~ %resource.name)",
+    ],
+)
+def test_costly_evaluation_ends_in_an_error(hostile: str) -> None:
+    """S-277."""
+    patient = {"resourceType": "Patient", "name": [{"family": str(number)} for number in range(3000)]}
+    expression = compile_expression(hostile, R4)
+    started = time.perf_counter()
+    with pytest.raises(FHIRPathEvaluationError, match="visits more than"):
+        expression.is_true(patient)
+    assert time.perf_counter() - started < 2
+
+
+def test_syntax_tree_tells_where_each_part_stands() -> None:
+    text = "(%previous.empty() or %previous.status != 'finished') and %current.status = 'finished'"
+    tree = compile_expression(text, R4).tree
+    assert text[tree.start : tree.end].endswith("%current.status = 'finished'")
