@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -48,6 +47,7 @@ from hub.store.keys import Layout, Partition
 from hub.store.registry import Registry as RegistryLog
 from hub.store.secrets import Secrets
 from hub.store.subscriptions import Subscriptions
+from hub.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Hub:
         self._wire_store()
         self._wire_delivery()
         self._wire_intake()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.supervisor = Supervisor()
         self.started = datetime.now(UTC)
 
     def _wire_store(self) -> None:
@@ -116,7 +116,7 @@ class Hub:
         self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
         self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
         self.janitor = Janitor(
-            self.changes, self.subscriptions, self.event_log, layout, TENANT,
+            self.changes, self.subscriptions, self.event_log, layout, TENANT, self.registry.reconcile,
             retention=timedelta(seconds=self.settings.event_retention_seconds),
             most_kept=self.settings.event_retention_count,
         )  # fmt: skip
@@ -136,17 +136,15 @@ class Hub:
         )
         load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
         await self.registry.load()
-        workers = [*(evaluator.run() for evaluator in self.evaluators.values()), self.worker.run(), self.janitor.run()]
-        self._tasks = [asyncio.create_task(worker) for worker in workers]
-        for task in self._tasks:
-            task.add_done_callback(_report_end)
+        for partition, evaluator in self.evaluators.items():
+            self.supervisor.start(f"evaluator {partition}", evaluator.run)
+        self.supervisor.start("delivery", self.worker.run)
+        self.supervisor.start("janitor", self.janitor.run)
 
     async def stop(self) -> None:
         """Let attempts in flight finish, give the partitions back, close the store."""
         await self.worker.stop(self.settings.shutdown_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.supervisor.stop()
         await self.sender.aclose()
         await self.store.close()
         if self._embedded:
@@ -164,7 +162,7 @@ class Hub:
 
     async def readiness(self) -> dict[str, Any]:
         """What a load balancer and an operator ask: does everything that must run, run."""
-        problems = ["a worker ended; restart the hub" for task in self._tasks if task.done()]
+        problems = []
         try:
             await self.store.clock_milliseconds()
         except Unavailable as problem:
@@ -176,6 +174,7 @@ class Hub:
             "attempts_in_flight": self.worker.in_flight,
             "subscriptions_that_cannot_be_matched": self.registry.broken,
             "evaluations_that_failed": dict(self.registry.faults),
+            "workers_that_began_anew": dict(self.supervisor.restarts),
         }
 
     def routes(self, guard: Guard) -> FhirServer:
@@ -226,8 +225,3 @@ def _egress(settings: Settings) -> EgressPolicy:
         allow_http=settings.allow_http_endpoints,
         allow=settings.egress_allowed,
     )
-
-
-def _report_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (problem := task.exception()):
-        log.critical("a worker ended", exc_info=problem)

@@ -48,25 +48,27 @@ class Round:
     async def attempt(self, hold: Hold, since: float) -> Settlement | None:
         """Carry it out. None when there is nothing to write: the store is away or the lease too old to begin."""
         try:
-            subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            deadline = _deadline(subscription.channel, since)
-            if deadline < SHORTEST_ATTEMPT_SECONDS:
+            outcome = await self._outcome(hold, since)
+            if outcome is None:
                 return None
-            outcome = await self._send(hold, subscription, deadline)
+            verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
+            _log_attempt(hold, outcome, verdict)
+            return Settlement(hold, verdict, await self._dead_letter(hold, outcome, verdict))
         except Unavailable as problem:
             log.warning("an attempt waits for the store", extra={"reason": str(problem)})
             return None
-        except (
-            Exception
-        ) as problem:  # a fault of ours must be seen as a failed attempt, not as a held, silent Subscription
+
+    async def _outcome(self, hold: Hold, since: float) -> Outcome | None:
+        try:
+            subscription = await self.definitions.get(hold.subscription, hold.definition_version)
+            deadline = _deadline(subscription.channel, since)
+            return None if deadline < SHORTEST_ATTEMPT_SECONDS else await self._send(hold, subscription, deadline)
+        except Unavailable:
+            raise
+        except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
             log.exception("an attempt failed inside the hub", extra={"subscription": hold.subscription})
-            subscription = None
-            outcome = Outcome(
-                OutcomeKind.FAILED, error="no-response", detail=f"inside the hub: {type(problem).__name__}"
-            )
-        verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
-        _log_attempt(hold, outcome, verdict)
-        return Settlement(hold, verdict, await self._dead_letter(hold, outcome, verdict))
+            detail = f"inside the hub: {type(problem).__name__}"
+            return Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
 
     async def _send(self, hold: Hold, subscription: Subscription, deadline_seconds: float) -> Outcome:
         base = SubscriptionKey.parse(hold.subscription).base

@@ -37,6 +37,7 @@ class DeliveryWorker:
         self._settlements: dict[int, list[Settlement]] = {}
         self._finished = Bell()
         self._stopping = False
+        self._settling = False
 
     @property
     def has_room(self) -> bool:
@@ -63,7 +64,7 @@ class DeliveryWorker:
         """Take nothing more; wait for attempts in flight and write what they brought."""
         self._stopping = True
         deadline = time.monotonic() + seconds
-        while (self._attempts or self._settlements) and time.monotonic() < deadline:
+        while (self._attempts or self._settlements or self._settling) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     async def _attempt(self, hold: Hold, since: float) -> None:
@@ -107,7 +108,11 @@ class DeliveryWorker:
                 batch, rest = _one_per_subscription(waiting)
                 if rest:
                     self._settlements[shard] = rest
-                await self._settle(shard, batch)
+                self._settling = True
+                try:
+                    await self._settle(shard, batch)
+                finally:
+                    self._settling = False
 
     async def _settle(self, shard: int, batch: Sequence[Settlement]) -> None:
         since = time.monotonic()

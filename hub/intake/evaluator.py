@@ -19,6 +19,7 @@ from hub.domain.change import ChangeId, Interaction, Resource, ResourceChange, R
 from hub.errors import Fenced, Unavailable
 from hub.fhir.json import read_json
 from hub.intake.registry import Registry
+from hub.matching.report import Fault
 from hub.reading.events import shown
 from hub.store.agenda import MOST_PER_CALL, Agenda, CommitCode, Committed, Hold, Match
 from hub.store.changes import NO_PREVIOUS, Changes, Entry, Lease
@@ -154,12 +155,20 @@ class Evaluator:
         """What is to be committed, by shard, in the order of commits."""
         by_shard: dict[int, list[Match]] = {}
         for change in changes:
-            for name, version in self._registry.match(change, self._partition.index):
+            for name, version in self._concerned(change):
                 match = Match(change.id, name, version, self._partition.index)
                 by_shard.setdefault(self._layout.shard_of(name), []).append(match)
         for matches in by_shard.values():
             matches.sort(key=lambda match: match.place)
         return by_shard
+
+    def _concerned(self, change: ResourceChange) -> list[tuple[str, int]]:
+        try:
+            return self._registry.match(change, self._partition.index)
+        except Exception as problem:  # noqa: BLE001 a fault of ours on one change must not hold up all behind it; it is shown
+            reason = f"inside the hub: {type(problem).__name__}: {problem}"
+            self._registry.record_fault(Fault("", f"change {change.id} of {change.key.type}", reason))
+            return []
 
     async def _commit(self, changes: Sequence[ResourceChange], epoch: int, deadline: float) -> None:
         """One call per shard in flight: a chunk that overtook a stopped one would turn its rest into repeats."""

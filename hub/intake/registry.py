@@ -7,6 +7,7 @@ reason and shown in $status; it is never dropped in silence.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -61,9 +62,15 @@ class Registry:
         self._index = MatchIndex()
         self._known: dict[str, Registered] = {}
         self._seen = "0-0"
+        self._reading = asyncio.Lock()
+        """One reader at a time: an older answer must not overwrite a newer one."""
 
     async def load(self) -> None:
         """Read everything there is. Later changes come through ``refresh``."""
+        async with self._reading:
+            await self._load()
+
+    async def _load(self) -> None:
         self._seen = await self._log.newest_news()
         for name in await self._log.topic_names():
             await self._read_topic(name)
@@ -72,10 +79,14 @@ class Registry:
 
     async def refresh(self) -> None:
         """Take in what changed since the last time, here or in another process."""
+        async with self._reading:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         while True:
             news, missed = await self._log.news(self._seen)
             if missed:
-                await self.load()
+                await self._load()
                 return
             if not news:
                 return
@@ -87,11 +98,18 @@ class Registry:
 
     async def reread(self, name: str) -> None:
         """Take in one Subscription whose definition changed under the evaluator."""
-        await self._read_subscriptions([name])
+        async with self._reading:
+            await self._read_subscriptions([name])
+
+    async def reconcile(self, name: str, definition_version: int) -> None:
+        """Take in a Subscription whose present version this process was never told of."""
+        known = self._known.get(name)
+        if known is None or known.definition_version < definition_version:
+            await self.reread(name)
 
     def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
         """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names."""
-        found = self._index.match(change, self._record_fault)
+        found = self._index.match(change, self.record_fault)
         return [
             (name, version)
             for name, version in found
@@ -115,7 +133,8 @@ class Registry:
             if (found := self.catalogue.find(tenant, base, registered.subscription.topic)) and found.id == listed.id
         ]
 
-    def _record_fault(self, fault: Fault) -> None:
+    def record_fault(self, fault: Fault) -> None:
+        """Count it and say so in the log."""
         self.faults[fault.topic] += 1
         log.warning(
             "a criterion could not be evaluated; it counts as not matched",

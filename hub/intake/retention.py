@@ -1,7 +1,9 @@
 """What may go: delivered events past their retention, and changes that nothing needs any more (ruling 14).
 
 Nothing an undelivered or dead-lettered event needs ever expires by time. Each round first trims the event logs, then
-retires the changes that are older than the retention and than the oldest change any log still names.
+retires the changes that are older than the retention and than the oldest change any log still names. On its way it
+tells ``reconcile`` of every definition it meets: a process that died between writing one and announcing it left the
+others ignorant.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from hub.domain.change import ChangeId
@@ -37,6 +39,7 @@ class Janitor:
         event_log: EventLog,
         layout: Layout,
         tenant: str,
+        reconcile: Callable[[str, int], Awaitable[None]],
         *,
         retention: timedelta,
         most_kept: int,
@@ -46,6 +49,7 @@ class Janitor:
         self._log = event_log
         self._layout = layout
         self._tenant = tenant
+        self._reconcile = reconcile
         self._retention = retention
         self._most_kept = most_kept
 
@@ -64,6 +68,7 @@ class Janitor:
         async for names in self._subscriptions.names():
             for name, record in zip(names, await self._subscriptions.records(names), strict=True):
                 if record and record.status is not None:
+                    await self._reconcile(name, record.definition_version)
                     await self._trim(name, record, horizon)
                     await self._note_needed(name, oldest)
         for version in FhirVersion:
