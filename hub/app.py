@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 import hub
+from hub.api.bundles import BundleRoutes
 from hub.api.metadata import metadata_answer
 from hub.api.pages import application
 from hub.api.resources import ResourceRoutes
@@ -26,7 +27,9 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Unavailable
 from hub.fhir.subscriptions import Limits
 from hub.instance import Instance
+from hub.intake.bundles import BundleIntake
 from hub.intake.changes import Intake
+from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
@@ -104,7 +107,9 @@ class Hub:
             for version in FhirVersion
             for partition in layout.partitions_of(TENANT, version)
         }
-        self.intake = Intake(self.changes, layout, self._accepted)
+        conditions = Conditions(self.changes, layout)
+        self.intake = Intake(self.changes, conditions, layout, self._accepted)
+        self.bundle_intake = BundleIntake(self.intake, conditions)
         self.limits = Limits(
             default_timeout_seconds=self.settings.default_timeout_seconds,
             min_heartbeat_seconds=self.settings.heartbeat_min_seconds,
@@ -186,6 +191,7 @@ class Hub:
             self.settings.source_base_url_of,
         )
         rooms: dict[str, Routes] = {
+            "": BundleRoutes(self.bundle_intake, self.settings.max_bundle_bytes),
             "Subscription": subscription_routes,
             "SubscriptionTopic": TopicRoutes(self.topic_service),
         }

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     )
     event_retention_count: int = Field(10_000, ge=1, description="How many delivered events are kept per Subscription.")
     max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest request body, bytes.")
+    max_bundle_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Bundle, bytes.")
     max_waiting_changes: int = Field(
         100_000, ge=1, description="Accepted changes that may wait for evaluation; more answer 429."
     )

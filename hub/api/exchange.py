@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.types import Receive, Scope
@@ -57,10 +57,16 @@ class Exchange:
             if name in self.headers and name != but:
                 raise Malformed(f"{name.decode().title()} is not offered here; leave it out", code="not-supported")
 
-    async def body(self) -> bytes:
-        """The whole body, announced as FHIR JSON. Raises UnsupportedMediaType, TooLarge."""
-        check_content_type(self.headers, self.address.base)
-        return await read_body(self._scope, self._receive, self._most_bytes)
+    @property
+    def media_type(self) -> str:
+        """The announced type of the body, without parameters."""
+        return self.header(b"content-type").partition(";")[0].strip().lower()
+
+    async def body(self, most_bytes: int = 0, also: Sequence[str] = ()) -> bytes:
+        """The whole body, announced as FHIR JSON or as one of ``also``. Raises UnsupportedMediaType, TooLarge."""
+        if self.media_type not in also:
+            check_content_type(self.headers, self.address.base)
+        return await read_body(self._scope, self._receive, most_bytes or self._most_bytes)
 
     async def optional_body(self) -> dict[str, Any] | None:
         """The resource of a POSTed operation; None when nothing was sent."""

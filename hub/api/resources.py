@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub.api.address import Address
+from hub.api.address import Address, read_query
 from hub.api.exchange import Exchange
 from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
 from hub.domain.change import ResourceKey
 from hub.errors import Malformed, NotOffered
-from hub.intake.changes import Intake, Request, Stored
+from hub.intake.changes import Intake, Stored
+from hub.intake.offers import Request
 
 OFFERED = "create (POST /Type), read, vread, update (PUT /Type/id) and delete"
 
@@ -44,10 +45,11 @@ class ResourceRoutes:
 
     async def _create(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
-        exchange.refuse_conditions()
+        exchange.refuse_conditions(but=b"if-none-exist")
         raw = await exchange.body()
         resource = exchange.resource_in(raw)
-        stored = await self.intake.create(_key(exchange), raw, resource, _request(exchange))
+        condition = read_query(exchange.header(b"if-none-exist").lstrip("?").encode())
+        stored = await self.intake.create(_key(exchange), raw, resource, request_of(exchange), condition)
         return _written(exchange, stored)
 
     async def _update(self, exchange: Exchange) -> Answer:
@@ -56,13 +58,13 @@ class ResourceRoutes:
         raw = await exchange.body()
         resource = exchange.resource_in(raw)
         expected = if_match(exchange.headers)
-        stored = await self.intake.update(_key(exchange), raw, resource, _request(exchange), expected)
+        stored = await self.intake.update(_key(exchange), raw, resource, request_of(exchange), expected)
         return _written(exchange, stored)
 
     async def _delete(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        stored = await self.intake.delete(_key(exchange), _request(exchange), if_match(exchange.headers))
+        stored = await self.intake.delete(_key(exchange), request_of(exchange), if_match(exchange.headers))
         headers = version_header(stored.version, stored.last_updated.instant)
         if exchange.preference.outcome:
             return Answer(200, all_well("deleted"), headers)
@@ -82,7 +84,7 @@ def _key(exchange: Exchange) -> ResourceKey:
     return ResourceKey(exchange.tenant, address.base, address.type, address.id)
 
 
-def _request(exchange: Exchange) -> Request:
+def request_of(exchange: Exchange) -> Request:
     return Request(
         method=exchange.method,
         path=exchange.path,

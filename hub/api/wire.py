@@ -26,6 +26,7 @@ from hub.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from hub.fhir.bundle_entries import ENTITY_TAG
 from hub.fhir.json import write_json
 from hub.fhir.outcomes import operation_outcome
 
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = {FHIR_JSON, "application/json", "text/json"}
 _JSON_FORMATS = {"json", *_JSON_TYPES}
-_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,14})"')
 _NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?")
 _BODILESS = (204, 304)
 RETRY_AFTER_UNAVAILABLE = "2"
@@ -89,7 +89,7 @@ def if_match(headers: Mapping[bytes, bytes]) -> int | None:
     if b"if-match" not in headers:
         return None
     text = header(headers, b"if-match")
-    found = _ETAG.fullmatch(text)
+    found = ENTITY_TAG.fullmatch(text)
     if not found:
         raise Malformed(f'If-Match must name one version, such as W/"3", not {text}', code="invalid")
     return int(found[1])
@@ -141,6 +141,7 @@ class Preference:
     def __init__(self, headers: Mapping[bytes, bytes]) -> None:
         wanted = re.findall(r"return=([A-Za-z]+)", header(headers, b"prefer"))
         self.minimal = wanted[:1] == ["minimal"]
+        self.representation = wanted[:1] == ["representation"]
         self.outcome = wanted[:1] == ["OperationOutcome"]
 
 

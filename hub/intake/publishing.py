@@ -15,7 +15,7 @@ from hub.errors import Conflict, Gone, Malformed, NotFound, NotOffered, Precondi
 from hub.fhir.json import read_json
 from hub.fhir.topic_shapes import in_shape_of
 from hub.fhir.topics import read_topic
-from hub.intake.changes import new_id
+from hub.intake.offers import new_id
 from hub.intake.registry import Registry
 from hub.intake.topics import ListedTopic
 from hub.matching.filters import compile_filters

@@ -17,7 +17,7 @@ from hub.errors import Conflict, Gone, Issue, Malformed, NotFound, PreconditionF
 from hub.fhir.dialects import dialect
 from hub.fhir.json import read_json, write_json
 from hub.fhir.subscriptions import Limits
-from hub.intake.changes import new_id
+from hub.intake.offers import new_id
 from hub.intake.registry import Registry
 from hub.intake.topics import USABLE
 from hub.matching.filters import compile_filters

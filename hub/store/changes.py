@@ -43,11 +43,14 @@ class Code(StrEnum):
 
     OK = "ok"
     REPEAT = "repeat"
+    SAME = "same"
     REUSED = "reused"
     CONFLICT = "conflict"
     ABSENT = "absent"
     GONE = "gone"
     EXISTS = "exists"
+    MOVED = "moved"
+    READY = "ready"
     BUSY = "busy"
 
 
@@ -56,7 +59,9 @@ class Offer:
     """One change to be accepted. ``body`` is final: id in it, everything else as received.
 
     ``expected_version`` None = any. ``idempotency`` "" = none; it names the record, ``fingerprint`` the request.
-    ``hint`` tells where meta is to be completed when the bytes leave (``hub.fhir.splice``).
+    ``hint`` tells where meta is to be completed when the bytes leave (``hub.fhir.splice``). ``identifiers`` are the
+    tokens by which conditional interactions find the resource; ``condition`` is the token that must find exactly
+    ``finds`` (ids joined by a space) at the moment of writing, else nothing happens (MOVED).
     """
 
     key: ResourceKey
@@ -67,6 +72,9 @@ class Offer:
     fingerprint: str = "-"
     hint: str = ""
     correlation: str = ""
+    identifiers: tuple[str, ...] = ()
+    condition: str = ""
+    finds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +137,36 @@ class Changes:
 
     async def accept(self, partition: Partition, offers: Sequence[Offer]) -> list[Accepted]:
         """Make up to MOST_PER_ACCEPT changes of one partition durable, in order (I1, I2, I4)."""
-        keys = [partition.key("own"), partition.key("chg")]
-        arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS]
-        for offer in offers:
+        (reply,) = await self._store.send(self._accept_call([partition] * len(offers), offers, atomic=False))
+        return [_accepted(item) for item in reply[1:]]
+
+    async def transact(self, partitions: Sequence[Partition], offers: Sequence[Offer]) -> tuple[bool, list[Accepted]]:
+        """All changes or none, in one atomic step (ruling 26). ``partitions`` names the partition of each offer.
+
+        False: nothing was written; the answers say which offers stood in the way.
+        """
+        (reply,) = await self._store.send(self._accept_call(partitions, offers, atomic=True))
+        return reply[0] == 1, [_accepted(item) for item in reply[1:]]
+
+    def _accept_call(self, partitions: Sequence[Partition], offers: Sequence[Offer], *, atomic: bool) -> Command:
+        places: dict[Partition, int] = {}
+        for partition in partitions:
+            places.setdefault(partition, len(places) + 1)
+        keys = [partition.key(name) for partition in places for name in ("own", "chg", "ids", "rid")]
+        arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS, int(atomic), len(places)]
+        for partition, offer in zip(partitions, offers, strict=True):
             keys += [partition.key("r", offer.key.reference), partition.key("i", offer.idempotency)]
             expected = "" if offer.expected_version is None else offer.expected_version
             given = 1 if offer.idempotency else 0
-            arguments += [offer.key.reference, offer.operation, expected, given, offer.fingerprint]
-            arguments += [offer.hint, offer.correlation, offer.body]
-        (reply,) = await self._store.send(script("accept", keys, arguments))
-        return [_accepted(item) for item in reply[1:]]
+            arguments += [places[partition], offer.key.reference, offer.operation, expected, given, offer.fingerprint]
+            arguments += [offer.hint, offer.correlation, " ".join(offer.identifiers), offer.condition, offer.finds]
+            arguments.append(offer.body)
+        return script("accept", keys, arguments)
+
+    async def found_by(self, partitions: Sequence[Partition], token: str) -> list[str]:
+        """The ids of living resources that carry an identifier, over all these partitions."""
+        replies = await self._store.send(*(("HGET", partition.key("ids"), token) for partition in partitions))
+        return [identity for reply in replies if reply for identity in reply.decode().split()]
 
     async def own(self, partition: Partition, owner: str, incarnation: str, lease_milliseconds: int) -> Lease:
         call = script("own", [partition.key("own")], [owner, incarnation, lease_milliseconds])
@@ -231,7 +259,7 @@ class Changes:
 
 def _accepted(item: list[Any]) -> Accepted:
     code = Code(item[0].decode())
-    if code in (Code.OK, Code.REPEAT, Code.GONE):
+    if code in (Code.OK, Code.REPEAT, Code.SAME, Code.GONE):
         _, identity, version, previous, interaction = item
         return Accepted(
             code, ChangeId.parse(identity.decode()), int(version), previous.decode(), _INTERACTIONS[interaction]

@@ -11,6 +11,8 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{P}:r:Type/id`` | string | head: ``version id interaction`` |
 | ``{P}:b:Type/id`` | hash | an entry that is still the head but has left the stream (ruling 14) |
 | ``{P}:i:…`` | string PX | idempotency record |
+| ``{P}:ids`` | hash | identifier token -> ids of the living resources that carry it |
+| ``{P}:rid`` | hash | Type/id -> its identifier tokens |
 | ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``) |
 | ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |
 | ``{dK}:e:…`` | list | event log: ``partition index:change id:definition version`` |

@@ -1,0 +1,169 @@
+"""What a request amounts to, before the store is asked: identity, bytes, and how a repeat of it is recognised."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+
+from hub.domain.change import Resource, ResourceKey
+from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
+from hub.fhir.identifiers import identifier_tokens
+from hub.fhir.splice import meta_hint, with_id
+from hub.intake.conditions import Condition
+from hub.store.changes import Accepted, Code, Offer, Operation
+
+RETRY_AFTER_SECONDS = 2
+ANYTHING = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What of an HTTP request matters for recognising a repeat (ruling 25) and for following it later.
+
+    ``idempotency_key`` and ``request_id`` are the header values, "" when absent.
+    """
+
+    method: str
+    path: str
+    principal: str
+    idempotency_key: str = ""
+    request_id: str = ""
+    correlation: str = ""
+
+    def identity(self, body: bytes) -> tuple[str, str]:
+        """(name of the idempotency record, fingerprint of the request); ("", "-") when nothing identifies it.
+
+        An Idempotency-Key used for another request is an error; an X-Request-ID then is simply another request.
+        """
+        fingerprint = _digest(self.method, self.path, body)
+        if self.idempotency_key:
+            return "k" + _digest(self.principal, self.idempotency_key), fingerprint
+        if self.request_id:
+            return "x" + _digest(self.principal, self.request_id, fingerprint), fingerprint
+        return "", "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """How a repeat of one change is recognised; ``name`` "" when it is not."""
+
+    name: str = ""
+    fingerprint: str = "-"
+    correlation: str = ""
+
+    @classmethod
+    def of(cls, request: Request, body: bytes) -> Repeatable:
+        return cls(*request.identity(body), request.correlation)
+
+    def part(self, index: int) -> Repeatable:
+        """The same for one entry of a Bundle."""
+        return Repeatable(f"{self.name}.{index}", self.fingerprint, self.correlation) if self.name else self
+
+
+def creation(
+    key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable, condition: Condition = ANYTHING
+) -> Offer:
+    """POST: ``key`` was named by the hub (``named``), whatever id the body carries."""
+    return _offer(key, Operation.CREATE, with_id(raw, resource, key.id), resource, repeatable, None, condition)
+
+
+def named(key: ResourceKey, repeatable: Repeatable) -> ResourceKey:
+    """``key`` with a fresh id. The same request gets the same id, so that a repeat meets its first (REDIS §3.2)."""
+    if not repeatable.name:
+        return replace(key, id=new_id())
+    return replace(key, id=_encoded(hashlib.sha256(repeatable.name.encode()).digest()[:12]))
+
+
+def replacement(
+    key: ResourceKey,
+    raw: bytes,
+    resource: Resource,
+    repeatable: Repeatable,
+    if_match: int | None,
+    condition: Condition = ANYTHING,
+) -> Offer:
+    """PUT, also of an id that was never seen. Raises Malformed when the body is about another id."""
+    if "id" not in resource:
+        raise Malformed(f'the body has no id; write "id": "{key.id}" as in the URL', expression=f"{key.type}.id")
+    if resource["id"] != key.id:
+        raise Malformed(f"the id of the body differs from the one of the URL, {key.id}", expression=f"{key.type}.id")
+    operation = Operation.UNSEEN if _was_elsewhere(resource) else Operation.PUT
+    return _offer(key, operation, raw, resource, repeatable, if_match, condition)
+
+
+def removal(key: ResourceKey, repeatable: Repeatable, if_match: int | None, condition: Condition = ANYTHING) -> Offer:
+    return _offer(key, Operation.DELETE, b"", {}, repeatable, if_match, condition)
+
+
+def loading(key: ResourceKey, raw: bytes, resource: Resource, correlation: str = "") -> Offer:
+    """A state to start from, announced to nobody (ruling 34)."""
+    return _offer(key, Operation.LOAD, raw, resource, Repeatable(correlation=correlation), None, ANYTHING)
+
+
+def _offer(
+    key: ResourceKey,
+    operation: Operation,
+    body: bytes,
+    resource: Resource,
+    repeatable: Repeatable,
+    if_match: int | None,
+    condition: Condition,
+) -> Offer:
+    return Offer(
+        key=key,
+        operation=operation,
+        body=body,
+        expected_version=if_match,
+        idempotency=repeatable.name,
+        fingerprint=repeatable.fingerprint,
+        hint=meta_hint(body, resource) if body else "",
+        correlation=repeatable.correlation,
+        identifiers=identifier_tokens(resource),
+        condition=condition.token,
+        finds=condition.finds,
+    )
+
+
+def refuse(offer: Offer, accepted: Accepted) -> None:
+    """Raise what stands in the way of an offer; nothing when it was taken."""
+    reference = offer.key.reference
+    match accepted.code:
+        case Code.BUSY:
+            raise Overloaded("too many accepted changes wait for evaluation; send it again", RETRY_AFTER_SECONDS)
+        case Code.REUSED:
+            raise Unprocessable("this Idempotency-Key was used for another request; take a new one")
+        case Code.CONFLICT:
+            present = f"version {accepted.version}" if accepted.version else "no present version"
+            raise PreconditionFailed(f"If-Match names another version: {reference} has {present}")
+        case Code.EXISTS:
+            raise Conflict(f"{reference} exists already")
+        case Code.MOVED:
+            raise Conflict("what the condition finds changed meanwhile; send it again")
+        case Code.ABSENT:
+            raise NotFound(f"{reference} is not held here")
+        case _:
+            return
+
+
+def new_id() -> str:
+    """A fresh logical id: 96 random bits in 20 lower-case letters and digits; unguessable and short (STORE §2)."""
+    return _encoded(secrets.token_bytes(12))
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()
+
+
+def _digest(*parts: str | bytes) -> str:
+    raw = [part.encode() if isinstance(part, str) else part for part in parts]
+    sized = b"".join(len(part).to_bytes(8, "big") + part for part in raw)
+    return hashlib.sha256(sized).hexdigest()[:32]
+
+
+def _was_elsewhere(resource: Resource) -> bool:
+    """The resource has a history that the hub never saw (ruling 13); only the script knows whether it was seen here."""
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return isinstance(version, str) and version != "1"
