@@ -36,6 +36,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--data-dir", help="folder of the embedded Redis and of the hub's name (HUB_DATA_DIR)")
     serve.set_defaults(run=_serve)
 
+    load = commands.add_parser("load", help="give the hub the present state of resources, announcing none of it")
+    load.add_argument(
+        "sources", nargs="+", metavar="FILE|URL", help="NDJSON or a Bundle; a URL is followed by its next links"
+    )
+    load.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of the resources")
+    load.set_defaults(run=_load)
+
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
@@ -48,6 +55,16 @@ def _serve(options: argparse.Namespace) -> int:
 
     settings = load_settings(dev=options.dev, host=options.host, port=options.port, data_dir=options.data_dir)
     return run(serve(settings, dev=options.dev))
+
+
+def _load(options: argparse.Namespace) -> int:
+    from hub.client.loading import load
+    from hub.domain.versions import FhirVersion
+    from hub.settings import load_settings
+
+    settings = load_settings()
+    token = settings.tokens[0] if settings.tokens else ""
+    return asyncio.run(load(settings.base_url_of(FhirVersion(options.base)), token, options.sources))
 
 
 def _demo(options: argparse.Namespace) -> int:

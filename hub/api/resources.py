@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hub.api.address import Address, read_query
 from hub.api.exchange import Exchange
+from hub.api.history import history_answer, read_history_page
 from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
 from hub.domain.change import ResourceKey
@@ -24,6 +25,15 @@ class ResourceRoutes:
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
+        if (
+            address.special == "_history"
+            and address.id
+            and not address.operation
+            and exchange.method in ("GET", "HEAD")
+        ):
+            exchange.check_type()
+            count, before = read_history_page(exchange)
+            return history_answer(exchange, await self.intake.history(_key(exchange), count, before), count)
         if address.operation or address.special or not address.type:
             raise NotOffered(f"this is not offered; on {address.base.path} there are {OFFERED}")
         exchange.check_type()

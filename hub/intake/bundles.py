@@ -5,6 +5,8 @@ Entries count one by one, as changes of their own, in the order that FHIR gives 
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +25,8 @@ from hub.store.changes import Offer
 
 KEPT_APART = {"Subscription", "SubscriptionTopic", "Bundle"}
 """Types that a Bundle entry may not write: they have a life of their own, or are Bundles again."""
+LOADED_TOGETHER = 256
+LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
 
 
@@ -63,11 +67,9 @@ class BundleIntake:
         writes = [one for one in planned if not one.found and one.entry.method not in ("GET", "HEAD")]
         writes.sort(key=lambda one: ORDER[one.entry.method])
         offers = [_offer(one, addresses, repeatable.part(one.entry.index)) for one in writes]
-        stored = dict(
-            zip(
-                (one.entry.index for one in writes), await self._intake.write_all(offers) if offers else [], strict=True
-            )
-        )
+        places = [one.entry.path for one in writes]
+        written = await self._intake.write_all(offers, places) if offers else []
+        stored = {one.entry.index: result for one, result in zip(writes, written, strict=True)}
         return [
             EntryResult(one.entry.method, stored.get(one.entry.index) or await self._intake.read(one.key))
             for one in planned
@@ -112,15 +114,21 @@ class BundleIntake:
         return results[::-1]
 
     async def load(self, tenant: str, base: FhirVersion, resources: Sequence[tuple[bytes, Resource]]) -> int:
-        """Store states without announcing them (rulings 13, 34); how many. Raises on the first that is wrong."""
+        """Store states without announcing them (rulings 13, 34); how many. Nothing is stored when one is wrong."""
+        named: list[tuple[ResourceKey, bytes, Resource]] = []
         for place, (body, resource) in enumerate(resources):
+            where, identity = f"resource {place}", resource.get("id")
             key = _key(
-                tenant, base, str(resource.get("resourceType")), str(resource.get("id") or ""), f"resource {place}"
+                tenant, base, str(resource.get("resourceType")), identity if isinstance(identity, str) else "", where
             )
-            if not key.id:
-                raise Malformed("a resource to be loaded has an id", expression=f"{key.type}.id")
-            await self._intake.load(key, body, resource)
-        return len(resources)
+            if not LOGICAL_ID.fullmatch(key.id):
+                raise Malformed(
+                    f"{where} needs an id of 1 to 64 letters, digits, '-' and '.'", expression=f"{key.type}.id"
+                )
+            named.append((key, body, resource))
+        for start in range(0, len(named), LOADED_TOGETHER):
+            await asyncio.gather(*(self._intake.load(*one) for one in named[start : start + LOADED_TOGETHER]))
+        return len(named)
 
     async def process_change(self, key: ResourceKey, previous: tuple[bytes, Resource] | None, change: Offer) -> Stored:
         """A change together with the state before it (ruling 13): both in one atomic step."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
-from hub.errors import Conflict, Gone, NotFound, Unavailable
+from hub.errors import Conflict, Gone, NotFound, Refused, Unavailable
 from hub.fhir.splice import with_meta
 from hub.intake.conditions import Condition, Conditions
 from hub.intake.offers import Repeatable, Request, creation, loading, named, refuse, removal, replacement
@@ -29,6 +29,16 @@ class Stored:
     version: int
     last_updated: ChangeId
     created: bool
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryVersion:
+    """One version of a resource in its history; ``body`` b"" for a deletion."""
+
+    version: int
+    interaction: Interaction
+    last_updated: ChangeId
     body: bytes
 
 
@@ -79,21 +89,32 @@ class Intake:
             raise Gone(f"{key.reference} was deleted")
         return Stored(key, entry.version, entry.id, False, shown(entry))
 
+    async def history(self, key: ResourceKey, most: int, before: int) -> list[HistoryVersion]:
+        """The versions that are still held, newest first. Raises NotFound when there never was one."""
+        entries = await self._changes.history(self._layout.partition_of(key), key, most, before)
+        if not entries and not before:
+            raise NotFound(f"{key.reference} is not held here")
+        return [HistoryVersion(entry.version, entry.interaction, entry.id, shown(entry)) for entry in entries]
+
     async def write(self, offer: Offer) -> Stored:
         """Make one offer durable. Raises what stands in its way."""
         accepted = await self._enqueue(offer)
         refuse(offer, accepted)
         return self._stored(offer, accepted)
 
-    async def write_all(self, offers: Sequence[Offer]) -> list[Stored]:
+    async def write_all(self, offers: Sequence[Offer], where: Sequence[str] = ()) -> list[Stored]:
         """All or none, in one atomic step (ruling 26). Raises what stands in the way of the first that cannot be.
 
-        A repeat answers as the first time; a load that went with it is left out.
+        ``where`` names the element that each offer came from. A repeat answers as the first time; a load that went with
+        it is left out.
         """
         partitions = [self._layout.partition_of(offer.key) for offer in offers]
         done, answers = await self._changes.transact(partitions, offers)
-        for offer, accepted in zip(offers, answers, strict=True):
-            refuse(offer, accepted)
+        for offer, accepted, element in zip(offers, answers, where or [""] * len(offers), strict=True):
+            try:
+                refuse(offer, accepted)
+            except Refused as problem:
+                raise type(problem)(*(replace(issue, expression=element) for issue in problem.issues)) from None
         if not done:
             raise Conflict("the transaction was refused as a whole; send it again")
         return [

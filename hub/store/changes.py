@@ -236,6 +236,12 @@ class Changes:
         (reply,) = await self._store.send(script("version", keys, [version or 0, MOST_VERSION_LINKS]))
         return read_entry(reply[0], reply[1]) if len(reply) == 2 else None
 
+    async def history(self, partition: Partition, key: ResourceKey, most: int, before: int) -> list[Entry]:
+        """The newest ``most`` versions below version ``before`` (0 = all), newest first, as far as they are held."""
+        keys = [partition.key("r", key.reference), partition.key("chg"), partition.key("b", key.reference)]
+        (reply,) = await self._store.send(script("history", keys, [most, before]))
+        return [read_entry(identity, fields) for identity, fields in reply]
+
     async def oldest(self, partition: Partition, most: int) -> list[Entry]:
         (reply,) = await self._store.send(("XRANGE", partition.key("chg"), "-", "+", "COUNT", most))
         return [read_entry(identity, fields) for identity, fields in reply]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import resources
 
 SCRIPT_NAMES = (
-    "accept", "advance", "claim", "commit", "disown", "own", "publish", "put", "read", "remove", "retire", "settle",
-    "trim", "version",
+    "accept", "advance", "claim", "commit", "disown", "history", "own", "publish", "put", "read", "remove", "retire",
+    "settle", "trim", "version",
 )  # fmt: skip
 NEEDS_RECORD = {"claim", "commit", "put", "read", "remove", "settle", "trim"}
 
