@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 
     load = commands.add_parser("load", help="give the hub the present state of resources, announcing none of it")
     load.add_argument(
-        "sources", nargs="+", metavar="FILE|URL", help="NDJSON or a Bundle; a URL is followed by its next links"
+        "sources", nargs="+", metavar="FILE|URL", help="NDJSON or a Bundle; next links of a URL are followed"
     )
     load.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of the resources")
     load.set_defaults(run=_load)

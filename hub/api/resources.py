@@ -53,6 +53,11 @@ class ResourceRoutes:
             case _:
                 raise NotOffered(f"{exchange.method} is not offered here; there are {OFFERED}")
 
+    async def _history(self, exchange: Exchange) -> Answer:
+        exchange.check_type()
+        count, before = read_history_page(exchange)
+        return history_answer(exchange, await self.intake.history(_key(exchange), count, before), count)
+
     async def _create(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-none-exist")

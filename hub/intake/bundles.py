@@ -117,14 +117,11 @@ class BundleIntake:
         """Store states without announcing them (rulings 13, 34); how many. Nothing is stored when one is wrong."""
         named: list[tuple[ResourceKey, bytes, Resource]] = []
         for place, (body, resource) in enumerate(resources):
-            where, identity = f"resource {place}", resource.get("id")
-            key = _key(
-                tenant, base, str(resource.get("resourceType")), identity if isinstance(identity, str) else "", where
-            )
-            if not LOGICAL_ID.fullmatch(key.id):
-                raise Malformed(
-                    f"{where} needs an id of 1 to 64 letters, digits, '-' and '.'", expression=f"{key.type}.id"
-                )
+            where, written = f"resource {place}", resource.get("id")
+            identity = written if isinstance(written, str) and LOGICAL_ID.fullmatch(written) else ""
+            key = _key(tenant, base, str(resource.get("resourceType")), identity, where)
+            if not identity:
+                raise Malformed(f"{where} needs an id: 1 to 64 letters, digits, '-', '.'", expression=f"{key.type}.id")
             named.append((key, body, resource))
         for start in range(0, len(named), LOADED_TOGETHER):
             await asyncio.gather(*(self._intake.load(*one) for one in named[start : start + LOADED_TOGETHER]))
