@@ -13,7 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
-from hub.errors import Conflict, Gone, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
+from hub.errors import (
+    Conflict,
+    Gone,
+    Malformed,
+    NotFound,
+    Overloaded,
+    PreconditionFailed,
+    Unavailable,
+    Unprocessable,
+)
 from hub.fhir.splice import meta_hint, with_id, with_meta
 from hub.reading.events import shown
 from hub.store.changes import MOST_PER_ACCEPT, Accepted, Changes, Code, Offer, Operation
@@ -144,6 +153,9 @@ class Intake:
         try:
             answers = await self._changes.accept(partition, [offer for offer, _ in batch])
         except Exception as problem:  # noqa: BLE001 each caller must hear of it, whatever it was, and the next batch go on
+            waiting = self._queues[partition]
+            if isinstance(problem, Unavailable):  # nobody waits for longer than one time-out of the store
+                batch, waiting[:] = batch + waiting, []
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(problem)
