@@ -61,8 +61,7 @@ class Round:
     async def _outcome(self, hold: Hold, since: float) -> Outcome | None:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            deadline = _deadline(subscription.channel, since)
-            return None if deadline < SHORTEST_ATTEMPT_SECONDS else await self._send(hold, subscription, deadline)
+            return await self._send(hold, subscription, since)
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
@@ -70,7 +69,7 @@ class Round:
             detail = f"inside the hub: {type(problem).__name__}"
             return Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
 
-    async def _send(self, hold: Hold, subscription: Subscription, deadline_seconds: float) -> Outcome:
+    async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
         base = SubscriptionKey.parse(hold.subscription).base
         events = await events_of(self.reader, hold, subscription.channel.content)
         notification = compose(hold, subscription, events, datetime.now(UTC))
@@ -79,8 +78,11 @@ class Round:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
+        seconds = _deadline(subscription.channel, since)  # only now: reading the events may have taken long
+        if seconds < SHORTEST_ATTEMPT_SECONDS:
+            return None
         return await channel.deliver(
-            subscription.channel, body, delivery_id=delivery_id(hold), deadline_seconds=deadline_seconds
+            subscription.channel, body, delivery_id=delivery_id(hold), deadline_seconds=seconds
         )
 
     async def _dead_letter(self, hold: Hold, outcome: Outcome, verdict: Verdict) -> str:

@@ -26,7 +26,7 @@ QUICK = {
 KEPT = ("HUB_REDIS_SERVER",)
 STOP_SECONDS = 15.0
 LONGEST_LINE = 1 << 20
-LAST_LINES = 15
+LAST_LINES = 5
 
 
 class HubProcess:
@@ -54,6 +54,10 @@ class HubProcess:
         return self._process is None or self._process.returncode is not None
 
     @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode if self._process else None
+
+    @property
     def last_words(self) -> str:
         """The end of its log, for whoever looks for a reason."""
         return "\n".join(self._last)
@@ -77,7 +81,7 @@ class HubProcess:
         """SIGKILL: no goodbye, nothing flushed. Its Redis, a process of its own, stays."""
         if self._process and not self.ended:
             self._process.kill()
-        await self._wait()
+        await self.wait()
 
     async def close(self) -> None:
         """Stop the hub, and its Redis even when no hub is left to do it."""
@@ -87,13 +91,14 @@ class HubProcess:
                 await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
             except TimeoutError:
                 self._process.kill()
-        await self._wait()
+        await self.wait()
         await EmbeddedRedis(self._data_dir).stop()
         with contextlib.suppress(OSError):  # under a long TMPDIR its socket had a folder elsewhere; else not empty yet
             socket_path(self._data_dir).parent.rmdir()
         self._port.release()
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
+        """Until it has ended and its whole log is read."""
         if self._process:
             await self._process.wait()
         if self._reading:

@@ -41,9 +41,10 @@ class Stage:
 
     async def start_hub(self) -> None:
         await self.hub.start()
-        await self.witness.see("the hub is ready", self._ready_or_dead, lambda: self.hub.last_words)
+        await self.witness.see("the hub is ready", self._ready_or_dead, lambda: "no answer of 200 from /health/ready")
         if self.hub.ended:
-            raise NotSeen("the hub runs", self.hub.last_words)
+            await self.hub.wait()
+            raise NotSeen("the hub runs", f"it ended with exit code {self.hub.exit_code}")
 
     async def write(self, change: Change) -> None:
         self.screen.sent(f"PUT {change.reference}  {change.told}")

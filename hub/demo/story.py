@@ -24,7 +24,7 @@ async def tell(*, once: bool) -> int:
     seen = False
     try:
         async with set_stage(screen) as stage:
-            await _play(stage)
+            await _play_or_show_log(stage)
             seen = True
             if not once:
                 _show_around(stage)
@@ -52,6 +52,14 @@ def _cancel_on_signals() -> None:
 
     for number in signals:
         loop.add_signal_handler(number, ignore_further, task.cancel)
+
+
+async def _play_or_show_log(stage: Stage) -> None:
+    try:
+        await _play(stage)
+    except NotSeen:
+        stage.screen.failed(f"\nThe end of the hub's log:\n{stage.hub.last_words}")
+        raise
 
 
 async def _play(stage: Stage) -> None:

@@ -36,6 +36,21 @@ def read_json(raw: bytes) -> dict[str, Any]:
     Raises Malformed: not UTF-8, not JSON, not an object, nested deeper than 64, a key twice in one object, NaN or
     Infinity, a lone surrogate, a number of more than 300 digits or an exponent beyond ±400.
     """
+    value = _read_strictly(raw)
+    if not isinstance(value, dict):
+        raise Malformed('The body is not a JSON object: send a resource, {"resourceType": …}.')
+    return value
+
+
+def read_json_array(raw: bytes) -> list[Any]:
+    """The JSON array in ``raw``, read as strictly as ``read_json`` reads an object. Raises Malformed."""
+    value = _read_strictly(raw)
+    if not isinstance(value, list):
+        raise Malformed("The body is not a JSON array: write [ … ].")
+    return value
+
+
+def _read_strictly(raw: bytes) -> Any:
     body = without_byte_order_mark(raw)
     _check_depth(body)
     try:
@@ -44,8 +59,6 @@ def read_json(raw: bytes) -> dict[str, Any]:
         raise Malformed(f"The body is not UTF-8: byte {error.start} is wrong.", code="invalid") from None
     except json.JSONDecodeError as error:
         raise Malformed(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.") from None
-    if not isinstance(value, dict):
-        raise Malformed('The body is not a JSON object: send a resource, {"resourceType": …}.')
     if _SURROGATE.search(body):
         _check_surrogates(value)
     return value

@@ -16,8 +16,8 @@ from hub.fhir.json import read_json
 from hub.fhir.topic_shapes import in_shape_of
 from hub.fhir.topics import read_topic
 from hub.intake.offers import new_id
-from hub.intake.registry import Registry
-from hub.intake.topics import ListedTopic
+from hub.intake.registry import Registered, Registry
+from hub.intake.topics import Catalogue, ListedTopic
 from hub.matching.filters import compile_filters
 from hub.matching.topics import CompiledTopic, compile_topic
 from hub.store.registry import Published, TopicCode, TopicRecord
@@ -113,7 +113,7 @@ class TopicService:
         compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
         await self._registry.refresh()
         self._check_canonical(tenant, base, identity, compiled)
-        self._check_users(tenant, base, identity, compiled)
+        self._check_users(tenant, base, ListedTopic(identity, dict(resource), compiled, shipped=False))
         record = TopicRecord(raw.decode("utf-8-sig"), _now())
         published = await self._log.publish(_name(tenant, base, identity), record, expected_version)
         _refuse(published, identity)
@@ -133,20 +133,30 @@ class TopicService:
                     expression="SubscriptionTopic.version",
                 )
 
-    def _check_users(self, tenant: str, base: FhirVersion, identity: str, compiled: CompiledTopic) -> None:
-        """An update must not silence a Subscription that uses the topic: each must still compile under it."""
-        listed = self._registry.catalogue.by_id(tenant, base, identity)
-        for registered in self._registry.using(tenant, base, listed) if listed else ():
-            asked_url, _, asked_version = registered.subscription.topic.partition("|")
-            fits = asked_url == compiled.topic.url and asked_version in ("", compiled.topic.version)
-            try:
-                compile_filters(registered.subscription.filters, compiled)
-            except Refused as problem:
-                raise Conflict(f"Subscription/{registered.key.id} would no longer fit: {problem}") from problem
-            if not fits:
-                raise Conflict(
-                    f"Subscription/{registered.key.id} uses {registered.subscription.topic}, which would be gone"
-                )
+    def _check_users(self, tenant: str, base: FhirVersion, topic: ListedTopic) -> None:
+        """A write must not silence a Subscription: each that means this topic, now or then, must compile under it.
+
+        A new topic can take the place of another: of a shipped one with its canonical, or of an older version.
+        """
+        catalogue = self._registry.catalogue
+        present = catalogue.by_id(tenant, base, topic.id)
+        urls = {topic.topic.url, present.topic.url if present else topic.topic.url}
+        planned = catalogue.with_own(tenant, base, topic)
+        for registered in self._registry.all_of(tenant, base):
+            is_served = str(registered.key) not in self._registry.broken
+            if is_served and registered.subscription.topic.partition("|")[0] in urls:
+                _check_served(registered, planned)
+
+
+def _check_served(registered: Registered, planned: Catalogue) -> None:
+    key, subscription = registered.key, registered.subscription
+    listed = planned.find(key.tenant, key.base, subscription.topic)
+    if listed is None:
+        raise Conflict(f"Subscription/{key.id} uses {subscription.topic}, which would be gone")
+    try:
+        compile_filters(subscription.filters, listed.compiled)
+    except Refused as problem:
+        raise Conflict(f"Subscription/{key.id} would no longer fit: {problem}") from problem
 
 
 def _shown(

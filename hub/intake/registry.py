@@ -72,7 +72,7 @@ class Registry:
 
     async def _load(self) -> None:
         self._seen = await self._log.newest_news()
-        for name in await self._log.topic_names():
+        for name in {*await self._log.topic_names(), *self.catalogue.own_names()}:
             await self._read_topic(name)
         async for names in self._subscriptions.names():
             await self._read_subscriptions(names)
@@ -185,7 +185,12 @@ class Registry:
 
     def _take_in(self, name: str, version: int, definition: Definition) -> None:
         key = SubscriptionKey.parse(name)
-        subscription = read_definition(key.base, definition)
+        try:
+            subscription = read_definition(key.base, definition)
+        except Refused as problem:  # accepted by another release of the hub
+            self._forget(name)
+            self._report(name, problem)
+            return
         registered = Registered(key, version, definition, subscription)
         self._known[name] = registered
         self._index_one(registered)
@@ -200,10 +205,13 @@ class Registry:
                 raise HubError(f"its topic {registered.subscription.topic} is not known here any more")
             filters = compile_filters(registered.subscription.filters, listed.compiled)
         except HubError as problem:
-            self.broken[name] = str(problem)
-            log.error("a Subscription cannot be matched", extra={"subscription": name, "reason": str(problem)})
+            self._report(name, problem)
             return
         self._index.add(name, registered.definition_version, listed.compiled, filters)
+
+    def _report(self, name: str, problem: HubError) -> None:
+        self.broken[name] = str(problem)
+        log.error("a Subscription cannot be matched", extra={"subscription": name, "reason": str(problem)})
 
     def _forget(self, name: str) -> None:
         self._index.remove(name)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 300.0
 PAGE = 500
+MOST_RETIRED_AT_ONCE = 64
+"""They are read with their bodies, and moved in one script."""
 
 
 class Janitor:
@@ -64,18 +66,26 @@ class Janitor:
     async def round(self, now_milliseconds: int) -> None:
         """Trim and retire as of this moment."""
         horizon = now_milliseconds - int(self._retention.total_seconds() * 1000)
-        oldest: dict[Partition, ChangeId] = {}
+        limits = await self._limits(horizon)
         async for names in self._subscriptions.names():
             for name, record in zip(names, await self._subscriptions.records(names), strict=True):
                 if record and record.status is not None:
                     await self._reconcile(name, record.definition_version)
                     await self._trim(name, record, horizon)
-                    await self._note_needed(name, oldest)
-        for version in FhirVersion:
-            for partition in self._layout.partitions_of(self._tenant, version):
-                needed = oldest.get(partition)
-                limit = ChangeId(horizon, 0) if needed is None else min(ChangeId(horizon, 0), needed)
-                await self._retire(partition, limit)
+                    await self._note_needed(name, limits)
+        for partition, limit in limits.items():
+            await self._retire(partition, limit)
+
+    async def _limits(self, horizon: int) -> dict[Partition, ChangeId]:
+        """Where to stop in each partition if no event needs anything: at the horizon, and at what is evaluated *now*.
+
+        A backlog older than the horizon may be evaluated during the round, and its events enter logs that were looked
+        at before; every event of an earlier change is in its log already.
+        """
+        partitions = [
+            partition for version in FhirVersion for partition in self._layout.partitions_of(self._tenant, version)
+        ]
+        return {each: min(ChangeId(horizon, 0), await self._changes.evaluated_upto(each)) for each in partitions}
 
     async def _trim(self, name: str, record: Record, horizon: int) -> None:
         """Drop delivered events that are too old or too many."""
@@ -91,7 +101,7 @@ class Janitor:
         if first > record.first_kept:
             await self._log.trim(name, first)
 
-    async def _note_needed(self, name: str, oldest: dict[Partition, ChangeId]) -> None:
+    async def _note_needed(self, name: str, limits: dict[Partition, ChangeId]) -> None:
         (record,) = await self._subscriptions.records([name])
         references: list[Reference] = [letter.reference for letter in await self._log.dead_letters(name)]
         if record and record.number >= record.first_kept:
@@ -99,7 +109,8 @@ class Janitor:
         key = SubscriptionKey.parse(name)
         for reference in references:
             partition = Partition(key.tenant, key.base, reference.partition_index)
-            oldest[partition] = min(oldest.get(partition, reference.change), reference.change)
+            if partition in limits:
+                limits[partition] = min(limits[partition], reference.change)
 
     async def _first_of_each_partition(self, name: str, record: Record) -> Sequence[Reference]:
         """A log rises within each partition; with one partition its first entry is the oldest."""
@@ -111,6 +122,8 @@ class Janitor:
 
     async def _retire(self, partition: Partition, limit: ChangeId) -> None:
         while True:
-            entries = [entry for entry in await self._changes.oldest(partition, PAGE) if entry.id < limit]
-            if await self._changes.retire(partition, entries) < PAGE:
+            entries = [
+                entry for entry in await self._changes.oldest(partition, MOST_RETIRED_AT_ONCE) if entry.id < limit
+            ]
+            if await self._changes.retire(partition, entries) < MOST_RETIRED_AT_ONCE:
                 return

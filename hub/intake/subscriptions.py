@@ -139,7 +139,7 @@ class SubscriptionService:
         return _shown(key, version, definition, resource)
 
     async def _check(self, key: SubscriptionKey, subscription: Subscription) -> tuple[Issue, ...]:
-        self._check_endpoint(subscription)
+        self._check_reachable(key.base, subscription)
         await self._registry.refresh()
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
         element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"
@@ -160,6 +160,13 @@ class SubscriptionService:
             return tuple(compile_filters(subscription.filters, listed.compiled).warnings)
         except Unprocessable as problem:
             raise Unprocessable(*(_placed(issue, key.base) for issue in problem.issues)) from problem
+
+    def _check_reachable(self, base: FhirVersion, subscription: Subscription) -> None:
+        element = "Subscription.endpoint" if base is FhirVersion.R5 else "Subscription.channel.endpoint"
+        try:
+            self._check_endpoint(subscription)
+        except Unprocessable as problem:
+            raise Unprocessable(*(replace(issue, expression=element) for issue in problem.issues)) from problem
 
     async def _find(self, key: SubscriptionKey) -> tuple[Record, Definition] | None:
         (record,) = await self._subscriptions.records([str(key)])

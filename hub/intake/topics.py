@@ -7,6 +7,7 @@ compile. A topic that was written through a base belongs to that base and wins t
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
@@ -22,6 +23,8 @@ from hub.fhir.topics import read_topic
 from hub.matching.topics import CompiledTopic, compile_topic
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 USABLE = {"active", "draft", "unknown"}
 """Statuses that take new Subscriptions; a retired topic keeps only those it has (S-019)."""
@@ -57,8 +60,17 @@ class Catalogue:
     def put(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
         self._own.setdefault((tenant, base), {})[listed.id] = listed
 
+    def with_own(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> Catalogue:
+        """How the catalogue would be with this topic of a base; it stays as it is itself."""
+        own = self._own.get((tenant, base), {}) | {listed.id: listed}
+        return Catalogue(self._shipped, self._own | {(tenant, base): own})
+
     def drop(self, tenant: str, base: FhirVersion, identity: str) -> None:
         self._own.get((tenant, base), {}).pop(identity, None)
+
+    def own_names(self) -> list[str]:
+        """Names (``tenant|base|id``) of the topics that were written through a base."""
+        return [f"{tenant}|{base}|{identity}" for (tenant, base), own in self._own.items() for identity in own]
 
     def listed(self, tenant: str, base: FhirVersion) -> Iterator[ListedTopic]:
         """Every topic of a base, its own first; a shipped one is hidden by an own one of the same id or canonical."""
@@ -87,7 +99,7 @@ def _preference(listed: ListedTopic) -> tuple[bool, tuple[tuple[int, int | str],
 
 def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
     """Numbers compare as numbers: 1.10 is newer than 1.9."""
-    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in version.split("."))
+    return tuple((1, int(part)) if _NUMBER.fullmatch(part) else (0, part) for part in version.split("."))
 
 
 def load_shipped(catalogue: Catalogue, extra: Path | None, source_base_urls: dict[FhirVersion, str]) -> None:

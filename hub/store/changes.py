@@ -257,6 +257,11 @@ class Changes:
         (dropped,) = await self._store.send(script("retire", keys, [str(entry.id) for entry in entries]))
         return int(dropped)
 
+    async def evaluated_upto(self, partition: Partition) -> ChangeId:
+        """Every event of the changes up to here is in its log; ``0-0`` before the first."""
+        (reply,) = await self._store.send(("HGET", partition.key("own"), "cur"))
+        return ChangeId.parse(reply.decode()) if reply else ChangeId(0, 0)
+
     async def lag(self, partition: Partition) -> int:
         """Accepted changes that are not evaluated yet."""
         ((taken, left),) = await self._store.send(("HMGET", partition.key("own"), "in", "out"))

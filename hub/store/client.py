@@ -35,8 +35,14 @@ class Store:
     async def start(self, *, durability: str, accept_unverified: bool) -> None:
         """Check that this Redis keeps what the durability level promises and that its data has our layout.
 
-        Raises CannotStart with every reason at once (REDIS §2.2), Unavailable when Redis does not answer.
+        Raises CannotStart with every reason at once (REDIS §2.2), also when Redis does not answer.
         """
+        try:
+            await self._check(durability, accept_unverified=accept_unverified)
+        except Unavailable as problem:
+            raise CannotStart(str(problem)) from problem
+
+    async def _check(self, durability: str, *, accept_unverified: bool) -> None:
         problems = [] if accept_unverified else await self._unfit_settings(durability)
         if problems:
             raise CannotStart(

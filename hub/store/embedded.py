@@ -24,6 +24,7 @@ OLDEST_USABLE = (7, 0)
 LONGEST_SOCKET_PATH = 90  # unix socket paths end at about 104 bytes
 START_SECONDS = 30.0  # a large append-only file takes a while to read
 STOP_SECONDS = 10.0
+FAREWELL_SECONDS = 0.5
 
 
 def find_server(configured: str = "") -> str:
@@ -70,7 +71,7 @@ def socket_path(data_dir: Path) -> Path:
 
 
 class EmbeddedRedis:
-    """A server in ``data_dir``. ``start()`` returns its URL; ``stop()`` ends it, whoever started it."""
+    """A server in ``data_dir``. ``start()`` returns its URL; the ``stop()`` of the last hub on it ends it."""
 
     def __init__(self, data_dir: Path, *, server: str = "", fsync: str = "always") -> None:
         self._data_dir = data_dir
@@ -125,6 +126,30 @@ class EmbeddedRedis:
             [binary, *arguments], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
         )
 
+    async def _others_work_on_it(self) -> bool:
+        """Whether another hub is connected. What closed its connections just now is given a moment to be gone."""
+        deadline = asyncio.get_running_loop().time() + FAREWELL_SECONDS
+        while (others := await self._connections() - 1) > 0 and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        return others > 0
+
+    async def _connections(self) -> int:
+        """How many connections the server has, with the one that asks; 0 when nobody listens."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._socket))
+        except OSError:
+            return 0
+        try:
+            writer.write(b"CLIENT LIST\r\n")
+            async with asyncio.timeout(STOP_SECONDS):
+                length = await reader.readline()
+                lines = await reader.readexactly(int(length[1:])) if length.startswith(b"$") else b""
+            return lines.count(b"\n")
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return 0
+        finally:
+            writer.close()
+
     async def _say(self, command: str) -> bytes | None:
         """The first line of the answer; None when nobody listens."""
         try:
@@ -142,11 +167,15 @@ class EmbeddedRedis:
                 await writer.wait_closed()
 
     async def stop(self) -> None:
-        """End the server after a last write to disk; does nothing when it is not running."""
-        await self._say("SHUTDOWN NOSAVE")  # NOSAVE leaves out the RDB file; the append-only file is always flushed
+        """End the server after a last write to disk; not while another hub works on it, nor when it is not running."""
+        if await self._others_work_on_it():
+            self._process = None
+            return
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        # NOSAVE leaves out the RDB file; the append-only file is always flushed. While its first one is being written
+        # the server refuses.
+        while await self._say("SHUTDOWN NOSAVE") is not None and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
         if self._process:
             await asyncio.to_thread(self._process.wait, STOP_SECONDS)
             self._process = None
-        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
-        while await self._say("PING") is not None and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)

@@ -4,7 +4,8 @@ Callers never wait for a connection each: what is asked while a lane is on its w
 in one write (and, with AOF ``always``, one fsync). So the number of connections is fixed, however many attempts run.
 
 Nothing is sent twice on its own: the automatic retries of redis-py are off on purpose, because only the caller knows
-whether repeating is wanted. Any doubt (lost connection, time-out) is ``Unavailable`` for everybody who travelled along.
+whether repeating is wanted. Any doubt (lost connection, time-out) is ``Unavailable`` for everybody who travelled along;
+and for everybody who still waits, so that nobody waits for one time-out after another.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Lanes:
         for lane in list(self._on_their_way):
             lane.cancel()
         await asyncio.gather(*self._on_their_way, return_exceptions=True)
+        self._fail_waiting(Unavailable("the store was closed"))
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
 
@@ -97,6 +99,7 @@ class Lanes:
                 found = await self._exchange([command for commands, _ in together for command in commands])
             except BaseException as problem:  # also when cancelled: nobody may wait for ever
                 _fail(together, problem)
+                self._fail_waiting(problem)
                 if not isinstance(problem, Exception):
                     raise
                 continue
@@ -105,6 +108,10 @@ class Lanes:
                 own = [next(replies) for _ in commands]
                 if not answer.done():
                     answer.set_result(own)
+
+    def _fail_waiting(self, problem: BaseException) -> None:
+        waiting, self._waiting = self._waiting, []
+        _fail(waiting, problem)
 
     def _next_write(self) -> list[Waiting]:
         size, count = 0, 0
@@ -118,11 +125,11 @@ class Lanes:
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         replies = await self._pipeline(commands)
-        unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:  # Redis forgot its scripts (restart, failover); those calls did nothing yet
+        undone = _undone(commands, replies)
+        if undone:  # Redis forgot its scripts (restart, failover); those calls did nothing yet
             await self._pipeline([("SCRIPT", "LOAD", text) for text in SCRIPTS.values()])
-            again = await self._pipeline([commands[place] for place in unknown])
-            for place, reply in zip(unknown, again, strict=True):
+            again = await self._pipeline([commands[place] for place in undone])
+            for place, reply in zip(undone, again, strict=True):
                 replies[place] = reply
         return replies
 
@@ -134,6 +141,15 @@ class Lanes:
             return await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as problem:
             raise Unavailable(f"Redis does not answer: {type(problem).__name__}") from problem
+
+
+def _undone(commands: Sequence[Command], replies: Sequence[Any]) -> list[int]:
+    """The places of calls whose script was missing, and of announcements after them: those told of nothing."""
+    missing = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    told_too_early = (
+        (place for place in range(missing[0], len(commands)) if commands[place][0] == "XADD") if missing else ()
+    )
+    return sorted({*missing, *told_too_early})
 
 
 def _fail(together: Sequence[Waiting], problem: BaseException) -> None:

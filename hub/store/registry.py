@@ -103,7 +103,7 @@ class Registry:
             ("XRANGE", REGISTRY_LOG, "-", "+", "COUNT", 1),
             ("XRANGE", REGISTRY_LOG, f"({after}", "+", "COUNT", MOST_NEWS),
         )
-        missed = bool(first) and after != "0-0" and _order(first[0][0].decode()) > _order(after)
+        missed = bool(first) and _order(first[0][0].decode()) > _order(after)
         return [_news(identity, fields) for identity, fields in found], missed
 
     async def newest_news(self) -> str:

@@ -20,7 +20,7 @@ from hub.store.agenda import GONE, STATUS_CODES, STATUSES
 from hub.store.client import Store
 from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, shard_key
-from hub.store.scripts import Argument, script
+from hub.store.scripts import Argument, Command, script
 
 HEARTBEAT_SHARE = 0.9
 """A heartbeat is due at this share of its period, so that the period never passes in silence (ruling 28)."""
@@ -115,26 +115,24 @@ class Subscriptions:
             channel.timeout_seconds * 1000,
             json.dumps(asdict(definition)),
         ]
-        (reply,) = await self._store.send(script("put", keys, arguments))
-        put = _put(reply)
-        if put.code is PutCode.OK:
-            await self._announce(name)
-        return put
+        return await self._write(script("put", keys, arguments), name)
 
     async def remove(self, key: SubscriptionKey, expected_version: int | None) -> Put:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
         keys += [log_key(shard, name), dead_letters_key(shard, name)]
         expected: Argument = "" if expected_version is None else expected_version
-        (reply,) = await self._store.send(script("remove", keys, [name, expected]))
-        put = _put(reply)
-        if put.code is PutCode.OK:
-            await self._announce(name)
-        return put
+        return await self._write(script("remove", keys, [name, expected]), name)
 
-    async def _announce(self, name: str) -> None:
+    async def _write(self, call: Command, name: str) -> Put:
+        """Write and announce in one go: a definition that nobody heard of would be a Subscription that hears nothing.
+
+        The log says only that something may have changed, so a refused write may be announced too.
+        """
         entry = ("subscription", name)
-        await self._store.send(("XADD", REGISTRY_LOG, "MAXLEN", "~", MOST_LOG_ENTRIES, "*", *entry))
+        announcement: Command = ("XADD", REGISTRY_LOG, "MAXLEN", "~", MOST_LOG_ENTRIES, "*", *entry)
+        reply, _ = await self._store.send(call, announcement)
+        return _put(reply)
 
     async def definitions(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
         """The definitions of (Subscription, version); None when there is no such version."""

@@ -77,19 +77,18 @@ class Ledger:
                 found |= _under(wish, floor, change)
         return found
 
-    def find(self, event: Event, version: int | None, told: set[tuple[str, int]], mailbox: str) -> Change | None:
+    def find(self, event: Event, version: int | None, told: set[tuple[str, int]]) -> Change | None:
         """The change that an event tells of.
 
         That is the version in its body; without a body the write of that millisecond, else the delete between two
-        writes. Of several in one millisecond it is the lowest that matches.
+        writes.
         """
         if version is not None:
             return self.changes.get((event.reference, version))
         of_it = [each for each in self._of(event.reference) if (each.reference, each.version) not in told]
         at = event.milliseconds
-        written = [each for each in of_it if each.milliseconds == at]
-        candidates = written or [each for each in of_it if each.deleted and self._between(each, at)]
-        return min(candidates, key=lambda each: True not in self.verdicts(mailbox, each), default=None)
+        written = (each for each in of_it if each.milliseconds == at)
+        return next(written, None) or next((each for each in of_it if each.deleted and self._between(each, at)), None)
 
     def _of(self, reference: str) -> Iterator[Change]:
         version = 1
@@ -119,7 +118,7 @@ def faults_of(ledger: Ledger, mailbox: str, arrivals: Iterable[Arrival], *, comp
     told: set[tuple[str, int]] = set()
     changes: list[Change] = []
     for event in events:
-        change = ledger.find(event, versions.get(event.number), told, mailbox)
+        change = ledger.find(event, versions.get(event.number), told)
         if change is None:
             yield f"#{event.number} is about nothing that anybody did: {event}"
             continue

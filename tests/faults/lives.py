@@ -103,7 +103,7 @@ async def _kill(hub: Hub, *, released: bool = False) -> None:
         raise Unavailable("this process is dead")
 
     hub.store.send = dead  # type: ignore[method-assign]
-    tasks = [*hub._tasks, *hub.worker._attempts]
+    tasks = [*hub.supervisor._tasks, *hub.worker._attempts]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import defaultdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Town:
         self.ledgers = {base: Ledger() for base in BASES}
         self.deleted: set[str] = set()
         self._keys = 0
+        self._turns: defaultdict[tuple[FhirVersion, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def mailboxes(self) -> list[tuple[FhirVersion, str]]:
         return [(base, mailbox) for base, ledger in self.ledgers.items() for mailbox in ledger.wishes]
@@ -44,20 +46,24 @@ class Town:
         return f"key-{self._keys}"
 
     async def write(self, base: FhirVersion) -> None:
-        """Create, update or delete a Patient, and write down what was answered."""
-        drawn, gender = self.chance.random(), self.chance.choice(GENDERS)
+        """Create, update or delete a Patient. No two changes of one Patient in one millisecond: it tells them apart."""
+        identity = self.chance.choice(("", *(f"p{number}" for number in range(6))))
+        async with self._turns[base, identity]:
+            await self._write(base, identity)
+            await asyncio.sleep(0.002)
+
+    async def _write(self, base: FhirVersion, identity: str) -> None:
+        gender = self.chance.choice(GENDERS)
         path, body = f"{base.path}/Patient", {"resourceType": "Patient", "gender": gender}
         sent = time.monotonic()
-        if drawn < 0.1:
+        if not identity:
             answer = await self.lives.request("POST", path, body, key=self.fresh_key())
             identity = answer.json()["id"]
+        elif self.chance.random() < 0.25:
+            answer = await self.lives.request("DELETE", f"{path}/{identity}", key=self.fresh_key())
         else:
-            identity = f"p{self.chance.randrange(5)}"
-            path += f"/{identity}"
-            if drawn < 0.3:
-                answer = await self.lives.request("DELETE", path, key=self.fresh_key())
-            else:
-                answer = await self.lives.request("PUT", path, body | {"id": identity}, key=self.fresh_key())
+            body["id"] = identity
+            answer = await self.lives.request("PUT", f"{path}/{identity}", body, key=self.fresh_key())
         if answer.status_code == 404:
             return
         assert answer.status_code in (200, 201, 204), answer.text

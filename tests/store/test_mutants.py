@@ -1,0 +1,114 @@
+"""Every guard has a test that goes red without it: here the guards are taken out, and the harm is shown.
+
+A mutant is the text of a script with one guard removed, loaded under its own digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import pytest
+
+from hub.domain.delivery import OutcomeKind
+from hub.store import scripts
+from hub.store.agenda import CommitCode
+from hub.store.changes import Changes
+from hub.store.client import Store
+from tests.store.factories import PARTITION, Lab, offer
+
+Mutate = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def lab(store: Store) -> Lab:
+    return Lab(store)
+
+
+@pytest.fixture
+def mutate(monkeypatch: pytest.MonkeyPatch) -> Mutate:
+    """Replaces a guard in one script of the store."""
+
+    def replace(name: str, guard: str, without: str) -> None:
+        text = scripts.SCRIPTS[name]
+        assert text.count(guard) == 1, f"{name} has another guard now"
+        mutant = text.replace(guard, without)
+        monkeypatch.setitem(scripts.SCRIPTS, name, mutant)
+        monkeypatch.setitem(scripts.DIGESTS, name, hashlib.sha1(mutant.encode()).hexdigest())
+
+    return replace
+
+
+async def test_without_the_high_water_mark_a_repeat_is_numbered_twice(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    mutate("commit", "past = ms > high_ms or", "past = true or ms > high_ms or")
+    await lab.commit(lab.match(1, "a"))
+    assert (await lab.commit(lab.match(1, "a"))).numbers == (2,)
+
+
+async def test_without_the_epoch_a_former_owner_goes_on_numbering(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    mutate("commit", "if marks[2] and tonumber(marks[2]) > epoch then", "if false then")
+    await lab.commit(lab.match(1, "a"), epoch=2)
+    assert (await lab.commit(lab.match(2, "a"), epoch=1)).code is CommitCode.OK
+
+
+async def test_without_the_definition_check_an_event_is_numbered_under_an_old_filter(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    await lab.put("a", 1, None)
+    mutate("commit", "elseif m[DEFINITION] ~= tonumber(ARGV[i+3]) then", "elseif false then")
+    assert (await lab.commit(lab.match(1, "a", 1))).numbers == (1,)
+
+
+async def test_without_the_fence_a_zombie_moves_the_cursor(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    (zombie,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.lease_ends_now("a")
+    await lab.claim()
+    mutate("settle", "or m[LEASE] == 0 or m[FENCE] ~= tonumber(ARGV[i+1]) then", "then")
+    assert await lab.settle(zombie) is True
+    assert (await lab.record("a")).cursor == 1
+
+
+async def test_without_the_freeze_a_retry_carries_another_batch(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    freeze = "if duty == EVENTS and m[FROZEN] <= m[CURSOR] then"
+    for name in ("commit", "claim", "settle"):
+        mutate(name, freeze, "if duty == EVENTS then")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.settle(hold, OutcomeKind.FAILED)
+    await lab.commit(lab.match(2, "a"))
+    await asyncio.sleep(0.01)
+    (retry,) = await lab.claim()
+    assert list(hold.progress.batch) == [1] and list(retry.progress.batch) == [1, 2]
+
+
+async def test_without_the_raised_fence_an_attempt_survives_a_put(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    mutate("put", "m[FENCE], m[LEASE] = m[FENCE] + 1, 0", "m[FENCE] = m[FENCE]")
+    await lab.put("a", 1, None)
+    assert await lab.settle(hold) is True
+
+
+async def test_without_the_idempotency_record_a_repeat_is_a_second_version(store: Store, mutate: Mutate) -> None:
+    mutate("accept", "if seen then", "if false then")
+    same = offer("Patient/1", idempotency="k", fingerprint="f")
+    answers = await Changes(store, most_waiting=10).accept(PARTITION, [same, same])
+    assert [answer.version for answer in answers] == [1, 2]
+
+
+async def test_without_the_cursor_check_what_is_not_judged_yet_is_retired(store: Store, mutate: Mutate) -> None:
+    changes = Changes(store, most_waiting=10)
+    await changes.accept(PARTITION, [offer("Patient/1"), offer("Patient/2")])
+    mutate("retire", "if after_cursor(id) then break end", "")
+    mutate("retire", "if newest and after_cursor(newest) then break end", "")
+    assert await changes.retire(PARTITION, await changes.oldest(PARTITION, 10)) == 2
+
+
+async def test_without_the_cursor_check_a_trim_drops_what_waits(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    await lab.commit(lab.match(1, "a"))
+    mutate("trim", "math.min(tonumber(ARGV[2]), m[CURSOR] + 1)", "math.min(tonumber(ARGV[2]), m[NUMBER] + 1)")
+    assert await lab.log.trim(lab.name("a"), 10) == 1
