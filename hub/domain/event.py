@@ -21,6 +21,19 @@ class NotificationType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AdditionalContext:
+    """A further resource that goes along with an event (S-053); ``resource`` as received, b"" when not carried."""
+
+    type: str
+    id: str
+    resource: bytes = b""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationEvent:
     """One numbered event of one Subscription.
 
@@ -34,6 +47,7 @@ class NotificationEvent:
     id: str
     interaction: Interaction
     resource: bytes = b""
+    additional: tuple[AdditionalContext, ...] = ()
 
     @property
     def reference(self) -> str:

@@ -9,6 +9,7 @@ from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, Subs
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
+from hub.matching.includes import CompiledIncludes, compile_includes
 from hub.matching.report import Refusals, Report
 from hub.matching.triggers import CompiledTrigger, compile_trigger
 
@@ -23,6 +24,7 @@ class CompiledTopic:
     triggers: tuple[CompiledTrigger, ...]
     focus_types: frozenset[str]
     warnings: tuple[Issue, ...] = ()
+    includes: CompiledIncludes = CompiledIncludes()
 
     def fires(self, change: ResourceChange, report: Report) -> bool:
         """Is this change an event of the topic? Several triggers still make one event (S-024)."""

@@ -20,7 +20,14 @@ from hub.domain.change import ChangeId
 from hub.domain.delivery import Duty, Progress, Verdict
 from hub.domain.subscription import Status
 from hub.store.client import Store
-from hub.store.event_log import Reference, dead_letters_key, log_key, read_reference
+from hub.store.event_log import (
+    IncludedReference,
+    Reference,
+    dead_letters_key,
+    log_key,
+    read_reference,
+    write_reference,
+)
 from hub.store.keys import Partition, shard_key
 from hub.store.scripts import Argument, Command, script
 
@@ -43,6 +50,7 @@ class Match:
     subscription: str
     definition_version: int
     partition_index: int
+    included: tuple[IncludedReference, ...] = ()
 
     @property
     def place(self) -> tuple[int, int, bytes]:
@@ -112,7 +120,9 @@ class Agenda:
         tail: list[Argument] = []
         for match in matches:
             place = places.setdefault(match.subscription, len(places) + 1)
-            reference = f"{match.partition_index}:{match.change}:{match.definition_version}"
+            reference = write_reference(
+                Reference(match.partition_index, match.change, match.definition_version, match.included)
+            )
             tail += [place, match.change.milliseconds, match.change.sequence, match.definition_version, reference]
         keys = [shard_key(shard, "hw"), shard_key(shard, "due"), shard_key(shard, "m")]
         keys += [log_key(shard, name) for name in places]

@@ -18,21 +18,40 @@ from hub.store.scripts import script
 
 
 @dataclass(frozen=True, slots=True)
+class IncludedReference:
+    """A further resource that travels with an event, in the version that was present when the event was committed."""
+
+    partition_index: int
+    change: ChangeId
+    resource: str
+    """``Type/id``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Which change an event is about. ``partition_index`` counts within the Subscription's own (tenant, base)."""
 
     partition_index: int
     change: ChangeId
     definition_version: int
+    included: tuple[IncludedReference, ...] = ()
 
 
 def read_reference(raw: bytes) -> Reference:
-    index, change, definition = raw.decode().split(":")
-    return Reference(int(index), ChangeId.parse(change), int(definition))
+    index, change, definition, *included = raw.decode().split(":", 3)
+    parts = [part.split(";") for part in included[0].split(",")] if included else []
+    return Reference(
+        int(index),
+        ChangeId.parse(change),
+        int(definition),
+        tuple(IncludedReference(int(place), ChangeId.parse(identity), name) for place, identity, name in parts),
+    )
 
 
 def write_reference(reference: Reference) -> str:
-    return f"{reference.partition_index}:{reference.change}:{reference.definition_version}"
+    plain = f"{reference.partition_index}:{reference.change}:{reference.definition_version}"
+    included = ",".join(f"{one.partition_index};{one.change};{one.resource}" for one in reference.included)
+    return f"{plain}:{included}" if included else plain
 
 
 def log_key(shard: int, subscription: str) -> str:
