@@ -40,9 +40,7 @@ DENIED_PREFIXES = ("content-", "proxy-", "sec-", "webhook-", "x-forwarded-")
 def objection(name: str, value: str) -> str:
     """Why the hub would not send exactly this header, "" when it would."""
     if not TOKEN.fullmatch(name):
-        return (
-            "A header needs a name of letters, digits and hyphens (RFC 9110), then its value: Name: value."
-        )
+        return "A header needs a name of letters, digits and hyphens (RFC 9110), then its value: Name: value."
     shown = name.lower()[:64]
     if name.lower() in DENIED or name.lower().startswith(DENIED_PREFIXES):
         return f"The header {shown} is set by the hub or by the connection; leave it out."
