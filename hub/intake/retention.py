@@ -132,9 +132,8 @@ class Janitor:
             return
         stopped = record.status in (Status.OFF, Status.ENTERED_IN_ERROR)
         whole = stopped or self._layout.partitions > 1
-        last = (
-            record.number if whole else record.first_kept
-        )  # a log rises within each partition: its first is its oldest
+        # A log rises within each partition: with one partition its first entry is its oldest.
+        last = record.number if whole else record.first_kept
         for first in range(record.first_kept, last + 1, PAGE):
             ((_, references),) = await self._log.read([(name, range(first, min(first + PAGE, last + 1)))])
             for reference in references:
