@@ -143,6 +143,8 @@ class Hub:
         await self.registry.load()
         for partition, evaluator in self.evaluators.items():
             self.supervisor.start(f"evaluator {partition}", evaluator.run)
+        if self._embedded:
+            self.supervisor.start("embedded Redis", self._embedded.watch)
         self.supervisor.start("delivery", self.worker.run)
         self.supervisor.start("janitor", self.janitor.run)
 
@@ -168,8 +170,9 @@ class Hub:
     async def readiness(self) -> dict[str, Any]:
         """What a load balancer and an operator ask: does everything that must run, run."""
         problems = []
+        waiting: dict[str, int] = {}
         try:
-            await self.store.clock_milliseconds()
+            waiting = {str(partition): await self.changes.lag(partition) for partition in self.evaluators}
         except Unavailable as problem:
             problems.append(str(problem))
         return {
@@ -177,6 +180,7 @@ class Hub:
             "problems": problems,
             "durability": DURABILITY_IN_WORDS[self.settings.durability],
             "attempts_in_flight": self.worker.in_flight,
+            "changes_waiting": waiting,
             "subscriptions_that_cannot_be_matched": self.registry.broken,
             "evaluations_that_failed": dict(self.registry.faults),
             "workers_that_began_anew": dict(self.supervisor.restarts),

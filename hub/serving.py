@@ -39,7 +39,7 @@ async def serve(settings: Settings, *, dev: bool) -> int:
     try:
         await hub.start()
         guard, token = await hub.guard()
-        _greet(settings, dev=guard.open_to_all, token=token)
+        _greet(settings, dev=dev, open_to_all=guard.open_to_all, token=token)
         config = uvicorn.Config(
             create_app(hub, guard),
             log_config=None,
@@ -93,13 +93,12 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, *, dev: bool, token: str) -> None:
+def _greet(settings: Settings, *, dev: bool, open_to_all: bool, token: str) -> None:
     lines = [f"The hub listens. {DURABILITY_IN_WORDS[settings.durability]}"]
     lines += [f"  {version.name:4} {settings.base_url_of(version)}" for version in FhirVersion]
     if dev:
-        lines.append(
-            "DEVELOPMENT MODE: no token is asked for, http and private endpoints are called. Not for patients' data."
-        )
+        who = "no token is asked for, " if open_to_all else ""
+        lines.append(f"DEVELOPMENT MODE: {who}http and private endpoints are called. Not for patients' data.")
     if token:
         lines.append(f"No HUB_TOKEN is set. This token was made now and is shown only this once:\n  {token}")
     print("\n".join(lines), file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -108,6 +109,11 @@ class Settings(BaseSettings):
             raise ValueError("must be an absolute http or https URL")
         return url.rstrip("/")
 
+    @field_validator("topics_dir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, folder: Any) -> Any:
+        return folder or None
+
     @field_validator("topics_dir")
     @classmethod
     def _existing_folder(cls, folder: Path | None) -> Path | None:
@@ -184,16 +190,31 @@ def load_settings(*, dev: bool = False, **given: Any) -> Settings:
     Raises CannotStart naming every bad value, and when an address other than loopback would be open without tokens.
     """
     explicit = {name: value for name, value in given.items() if value is not None}
+    _check_names()
     try:
         settings = Settings(**explicit)
         if dev:
             implied = {name: value for name, value in DEV_DEFAULTS.items() if name not in settings.model_fields_set}
             settings = settings.model_copy(update=implied)
+    except TOMLDecodeError as problem:
+        raise CannotStart(f"the file of {CONFIG_VARIABLE} is not TOML: {problem}") from problem
     except ValidationError as problem:
         raise CannotStart("; ".join(_told(error) for error in problem.errors())) from problem
     if dev and settings.host not in LOOPBACK and not settings.tokens:
         raise CannotStart(f"--dev without HUB_TOKEN listens on loopback only; HUB_HOST is {settings.host}")
     return settings
+
+
+def _check_names() -> None:
+    """A mistyped name would be a setting that silently does nothing; a missing file, all of them."""
+    known = {f"HUB_{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith("HUB_") and name.upper() not in known)
+    problems = [f"{name} is no setting of the hub" for name in unknown]
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file and not Path(file).is_file():
+        problems.append(f"{CONFIG_VARIABLE}: {file} is not a file")
+    if problems:
+        raise CannotStart("; ".join(problems))
 
 
 def _told(error: Any) -> str:

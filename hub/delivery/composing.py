@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from hub.domain.delivery import Duty
@@ -22,24 +23,30 @@ _TYPES = {
 }
 
 
-async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[NotificationEvent, ...]:
-    """The events of the batch that a hold is for; none for handshakes and heartbeats."""
-    if hold.duty is not Duty.EVENTS:
-        return ()
-    references = hold.references
-    if references is None:
-        wanted = (hold.subscription, hold.progress.first_kept, hold.progress.batch)
-        references = tuple((await reader.log.read([wanted]))[0])
-    if len(references) != len(hold.progress.batch):
+async def with_references(reader: EventReader, hold: Hold) -> Hold:
+    """The hold with the references of its batch, read from the log when they did not come along."""
+    if hold.duty is not Duty.EVENTS or hold.references is not None:
+        return hold
+    ((first, references),) = await reader.log.read([(hold.subscription, hold.progress.batch)])
+    if first != hold.progress.batch.start or len(references) != len(hold.progress.batch):
         raise HubError(f"the log of {hold.subscription} does not hold events {hold.progress.batch}")
+    return replace(hold, references=tuple(references))
+
+
+async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[NotificationEvent, ...]:
+    """The events of the batch that a hold (with its references) is for; none for handshakes and heartbeats."""
+    if not hold.references:
+        return ()
     key = SubscriptionKey.parse(hold.subscription)
-    return await reader.events(key, hold.progress.batch.start, references, content)
+    return await reader.events(key, hold.progress.batch.start, hold.references, content)
 
 
 def compose(
     hold: Hold, subscription: Subscription, events: tuple[NotificationEvent, ...], now: datetime
 ) -> Notification:
-    """The notification of one attempt; for a batch of events equal on every retry (S-128, ruling 18)."""
+    """The notification of one attempt. Ids, events and timestamp of a batch are equal on every retry (ruling 18);
+    the status in it is the present one (S-112).
+    """
     last = hold.progress.frozen_upto if hold.duty is Duty.EVENTS else hold.progress.number
     return Notification(
         type=_TYPES[hold.duty],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from hub.delivery.composing import compose, delivery_id, events_of
+from hub.delivery.composing import compose, delivery_id, events_of, with_references
 from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
@@ -48,26 +48,30 @@ class Round:
     async def attempt(self, hold: Hold, since: float) -> Settlement | None:
         """Carry it out. None when there is nothing to write: the store is away or the lease too old to begin."""
         try:
-            outcome = await self._outcome(hold, since)
-            if outcome is None:
-                return None
-            verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
-            _log_attempt(hold, outcome, verdict)
-            return Settlement(hold, verdict, await self._dead_letter(hold, outcome, verdict))
+            hold, outcome = await self._outcome(hold, since)
         except Unavailable as problem:
             log.warning("an attempt waits for the store", extra={"reason": str(problem)})
             return None
+        if outcome is None:
+            return None
+        verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
+        _log_attempt(hold, outcome, verdict)
+        return Settlement(hold, verdict, _dead_letter(hold, outcome) if verdict.dead_number else "")
 
-    async def _outcome(self, hold: Hold, since: float) -> Outcome | None:
+    async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            return await self._send(hold, subscription, since)
+            hold = await with_references(self.reader, hold)
+            deadline = _deadline(subscription.channel, since)
+            if deadline < SHORTEST_ATTEMPT_SECONDS:
+                return hold, None
+            return hold, await self._send(hold, subscription, deadline)
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
             log.exception("an attempt failed inside the hub", extra={"subscription": hold.subscription})
             detail = f"inside the hub: {type(problem).__name__}"
-            return Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
+            return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
 
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
         base = SubscriptionKey.parse(hold.subscription).base
@@ -85,15 +89,10 @@ class Round:
             subscription.channel, body, delivery_id=delivery_id(hold), deadline_seconds=seconds
         )
 
-    async def _dead_letter(self, hold: Hold, outcome: Outcome, verdict: Verdict) -> str:
-        if not verdict.dead_number:
-            return ""
-        (references,) = (
-            (hold.references,)
-            if hold.references is not None
-            else await self.reader.log.read([(hold.subscription, hold.progress.first_kept, hold.progress.batch)])
-        )
-        return write_dead_letter(references[0], outcome.status, outcome.detail)
+
+def _dead_letter(hold: Hold, outcome: Outcome) -> str:
+    assert hold.references
+    return write_dead_letter(hold.references[0], outcome.status, outcome.detail)
 
 
 def _deadline(channel: Channel, since: float) -> float:

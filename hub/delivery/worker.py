@@ -104,15 +104,17 @@ class DeliveryWorker:
         while True:
             await self._finished.wait(IDLE_SECONDS)
             while self._settlements:
-                shard, waiting = self._settlements.popitem()
-                batch, rest = _one_per_subscription(waiting)
-                if rest:
-                    self._settlements[shard] = rest
+                waiting, self._settlements = self._settlements, {}
                 self._settling = True
                 try:
-                    await self._settle(shard, batch)
+                    await asyncio.gather(*(self._settle_shard(*one) for one in waiting.items()))
                 finally:
                     self._settling = False
+
+    async def _settle_shard(self, shard: int, waiting: list[Settlement]) -> None:
+        while waiting:
+            batch, waiting = _one_per_subscription(waiting)
+            await self._settle(shard, batch)
 
     async def _settle(self, shard: int, batch: Sequence[Settlement]) -> None:
         since = time.monotonic()

@@ -1,7 +1,7 @@
-"""What is due for a Subscription, what one attempt brought, and what follows from it.
+"""What one delivery attempt brought, and what follows from it for its Subscription.
 
-Everything is decided here, in pure functions; the store is told the verdict and only checks that the teller still holds
-the Subscription.
+Decided here, in pure functions; the store is told the verdict and only checks that the teller still holds the
+Subscription. What is due and when follows from the record alone (``store/lua/record.lua``, decision 0003).
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class Progress:
     singly_upto: int = 0
     held: bool = False
     verified: bool = True
+    heartbeat: timedelta = timedelta(0)
+    """After how much silence a heartbeat is due; zero: never."""
 
     @property
     def batch(self) -> range:
@@ -97,8 +99,8 @@ class RetryPolicy:
 
     def delay(self, failures: int, jitter: float) -> timedelta:
         """The wait after the n-th failure in a row: doubled each time, moved by 20 % of ``jitter`` (-1 to 1)."""
-        doubled: timedelta = self.initial * (1 << min(failures - 1, 40)) if failures < 40 else self.longest
-        return min(doubled, self.longest) * (1 + 0.2 * jitter)
+        doubled = min(self.initial.total_seconds() * 2.0 ** min(failures - 1, 60), self.longest.total_seconds())
+        return timedelta(seconds=doubled * (1 + 0.2 * jitter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy,
     if outcome.kind is OutcomeKind.GONE and progress.verified:
         return replace(_as_it_is(progress), status=Status.OFF, keep_frozen=False, error=_error(outcome))
     if outcome.kind is OutcomeKind.REFUSED and duty is Duty.EVENTS:
-        return _refused(progress, outcome)
+        return _refused(progress, outcome, policy)
     return _failed(duty, progress, outcome, policy, jitter)
 
 
@@ -168,17 +170,19 @@ def _delivered(duty: Duty, progress: Progress) -> Verdict:
         verified=True,
         sent=True,
         keep_frozen=duty is not Duty.EVENTS,
-        error=None if recovered else _STILL_REFUSED if progress.refused else _STILL_CATCHING_UP,
+        error=None if recovered else _still_in_error(progress),
     )
 
 
-_STILL_REFUSED = SubscriptionError("error-response", "the endpoint refused at least one event; see the dead letters")
-_STILL_CATCHING_UP = SubscriptionError(
-    "error-response", "the endpoint answers again; waiting events are being delivered"
-)
+def _still_in_error(progress: Progress) -> SubscriptionError:
+    if progress.refused:
+        return SubscriptionError("error-response", "the endpoint refused at least one event; see the dead letters")
+    if progress.held:
+        return SubscriptionError("error-response", "the endpoint answers again; PUT status requested to go on")
+    return SubscriptionError("error-response", "the endpoint answers again; waiting events are being delivered")
 
 
-def _refused(progress: Progress, outcome: Outcome) -> Verdict:
+def _refused(progress: Progress, outcome: Outcome, policy: RetryPolicy) -> Verdict:
     """A batch is tried again one by one; a single refused event goes to the dead letters and the rest goes on."""
     as_it_is = replace(_as_it_is(progress), keep_frozen=False, failures=0)
     if len(progress.batch) > 1:
@@ -188,6 +192,7 @@ def _refused(progress: Progress, outcome: Outcome) -> Verdict:
         status=Status.ERROR,
         cursor=progress.frozen_upto,
         refused=progress.refused + 1,
+        held=not policy.recovers_by_itself,
         dead_number=progress.frozen_upto,
         error=_error(outcome),
     )
@@ -196,13 +201,15 @@ def _refused(progress: Progress, outcome: Outcome) -> Verdict:
 def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
     failures = progress.failures + 1
     status = progress.status
-    if duty is Duty.HANDSHAKE or failures >= policy.error_after_failures:
+    delay = policy.delay(failures, jitter)
+    if outcome.retry_after_seconds is not None:  # never sooner than by ourselves: 0 would be a hot loop
+        delay = max(delay, timedelta(seconds=outcome.retry_after_seconds))
+    too_silent = bool(progress.heartbeat) and delay > progress.heartbeat  # while active no period may pass in silence
+    if duty is Duty.HANDSHAKE or failures >= policy.error_after_failures or too_silent:
         status = Status.ERROR
-    given_up = status is Status.ERROR and bool(policy.off_after) and progress.failing_for >= policy.off_after
+    given_up = bool(policy.off_after) and progress.failing_for >= policy.off_after
     if given_up:
         status = Status.OFF
-    asked = outcome.retry_after_seconds
-    delay = policy.delay(failures, jitter) if asked is None else timedelta(seconds=asked)
     return replace(
         _as_it_is(progress),
         status=status,
@@ -232,8 +239,3 @@ def status_after_update(present: Status, submitted: Status, *, verify_anew: bool
     if submitted is Status.REQUESTED or (submitted is Status.ACTIVE and (stopped or present is Status.ERROR)):
         return Status.REQUESTED
     return Status.REQUESTED if verify_anew and not stopped else None
-
-
-def waiting(progress: Progress) -> int:
-    """How many events are numbered but not delivered."""
-    return max(0, progress.number - progress.cursor)

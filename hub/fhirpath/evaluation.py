@@ -131,7 +131,7 @@ def singleton_truth(items: Items) -> bool | None:
         return True
     if value is None:
         return None
-    raise FHIRPathEvaluationError(f"{value!r:.40} is no boolean")
+    raise FHIRPathEvaluationError(f"{type(value).__name__} is no boolean")
 
 
 def singleton(items: Items) -> Item | None:

@@ -53,13 +53,13 @@ def value_of(item: Item) -> Any:
     if type_ in TEMPORALS:
         return _temporal(type_, value)
     if type_ == "boolean" and not isinstance(value, bool):
-        raise FHIRPathEvaluationError(f"{value!r:.40} is no boolean")
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no boolean")
     return value
 
 
 def _string(type_: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return value
 
 
@@ -70,7 +70,7 @@ def _number(type_: str, value: Any) -> int | Decimal:
         return int(value)  # R5 writes integer64 as a JSON string
     not_a_number = value != value
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not_a_number:
-        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return value
 
 
@@ -79,7 +79,7 @@ def _temporal(type_: str, value: Any) -> Temporal:
     if isinstance(value, str):
         parsed = temporal.parse_time(value) if type_ == "time" else temporal.parse(value)
     if parsed is None:
-        raise FHIRPathEvaluationError(f"{value!r:.40} is no {type_}")
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return parsed
 
 

@@ -113,4 +113,13 @@ def _unescaped(written: str, text: str, start: int) -> str:
             raise FHIRPathError(f"Unknown escape \\{code}", text, start, advice)
         return _ESCAPED[code]
 
-    return _ESCAPE.sub(replaced, written) if "\\" in written else written
+    return _whole(_ESCAPE.sub(replaced, written), text, start) if "\\" in written else written
+
+
+def _whole(unescaped: str, text: str, start: int) -> str:
+    """Two escapes may make one character; half of a surrogate pair is none and equals nothing that is stored."""
+    try:
+        return unescaped.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        advice = r"Write both halves of the pair, \uD83D\uDE00, or the character itself."
+        raise FHIRPathError("Half of a surrogate pair", text, start, advice) from None

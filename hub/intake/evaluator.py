@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +30,12 @@ log = logging.getLogger(__name__)
 LEASE_MILLISECONDS = 5000
 LEASE_SAFETY = 0.6
 """Share of the lease after which it is renewed before anything else is done."""
-MOST_CHANGES_PER_BATCH = 64
+MOST_CHANGES_PER_READ = 64
+MOST_CHANGES_PER_GROUP = 16
+MOST_BYTES_PER_GROUP = 256 * 1024
+"""Of bodies that are parsed and matched before the cursor moves on: a takeover repeats little."""
+LONG_BODY_BYTES = 64 * 1024
+"""Longer ones are parsed beside the event loop."""
 IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
@@ -75,6 +80,7 @@ class Evaluator:
         self._agenda = agenda
         self._registry = registry
         self._holder = holder
+        self._renew_at = 0.0
 
     async def run(self) -> None:
         """Own, evaluate, own again. A store that does not answer is waited for."""
@@ -102,23 +108,30 @@ class Evaluator:
         return await self._changes.own(self._partition, self._owner.name, self._owner.incarnation, LEASE_MILLISECONDS)
 
     async def _evaluate_while_owned(self, lease: Lease) -> None:
-        cursor, renew_at = lease.cursor, self._renewal()
-        while time.monotonic() < renew_at:
-            entries = await self._changes.after(self._partition, cursor, MOST_CHANGES_PER_BATCH)
+        cursor = lease.cursor
+        self._renew_at = _renewal()
+        while time.monotonic() < self._renew_at:
+            entries = await self._changes.after(self._partition, cursor, MOST_CHANGES_PER_READ)
             if entries:
-                await self._evaluate(entries, lease.epoch, renew_at)
-                cursor, renew_at = entries[-1].id, self._renewal()
+                await self._registry.refresh()  # after reading: whoever was there before these changes is seen (I5)
+                for group in _groups(entries):
+                    await self._evaluate(group, lease.epoch)
+                    cursor = group[-1].id
             else:
-                await self.bell.wait(min(IDLE_SECONDS, max(0.0, renew_at - time.monotonic())))
+                await self.bell.wait(min(IDLE_SECONDS, max(0.0, self._renew_at - time.monotonic())))
 
-    @staticmethod
-    def _renewal() -> float:
-        return time.monotonic() + LEASE_MILLISECONDS / 1000 * LEASE_SAFETY
+    async def _still_own(self, epoch: int) -> None:
+        """Renew the lease when it is time. Raises Fenced when the partition went to another meanwhile."""
+        if time.monotonic() < self._renew_at:
+            return
+        lease = await self._own()
+        if lease.epoch != epoch:
+            raise Fenced("the partition went to another owner")
+        self._renew_at = _renewal()
 
-    async def _evaluate(self, entries: Sequence[Entry], epoch: int, deadline: float) -> None:
+    async def _evaluate(self, entries: Sequence[Entry], epoch: int) -> None:
         changes = await self._judgeable(entries)
-        await self._registry.refresh()
-        await self._commit(changes, epoch, deadline)
+        await self._commit(changes, epoch)
         judged = sum(entry.interaction is not Interaction.LOAD for entry in entries)
         await self._changes.advance(
             self._partition,
@@ -129,6 +142,7 @@ class Evaluator:
             judged,
             LEASE_MILLISECONDS,
         )
+        self._renew_at = _renewal()
 
     async def _judgeable(self, entries: Sequence[Entry]) -> list[ResourceChange]:
         """Each change with the previous state that was stored in its own version step (I4). Loads are not judged."""
@@ -137,24 +151,25 @@ class Evaluator:
         places = [(ChangeId.parse(entry.previous), f"{entry.type}/{entry.resource_id}") for entry in with_previous]
         previous = await self._changes.entries(self._partition, places)
         before = {entry.id: found for entry, found in zip(with_previous, previous, strict=True)}
-        return [self._change(entry, before.get(entry.id)) for entry in wanted]
+        return [await self._change(entry, before.get(entry.id)) for entry in wanted]
 
-    def _change(self, entry: Entry, previous: Entry | None) -> ResourceChange:
-        state = _state(previous)
+    async def _change(self, entry: Entry, previous: Entry | None) -> ResourceChange:
+        state = await _state(previous)
         unknown = entry.interaction is not Interaction.CREATE and state is None
         return ResourceChange(
             id=entry.id,
             key=ResourceKey(self._partition.tenant, self._partition.base, entry.type, entry.resource_id),
             interaction=entry.interaction,
-            current=_state(entry),
+            current=await _state(entry),
             previous=state,
             previous_known=not unknown,
         )
 
-    def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
+    async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
         """What is to be committed, by shard, in the order of commits."""
         by_shard: dict[int, list[Match]] = {}
         for change in changes:
+            await asyncio.sleep(0)  # others of this process may have something to do between two changes
             for name, version in self._concerned(change):
                 match = Match(change.id, name, version, self._partition.index)
                 by_shard.setdefault(self._layout.shard_of(name), []).append(match)
@@ -166,16 +181,15 @@ class Evaluator:
         try:
             return self._registry.match(change, self._partition.index)
         except Exception as problem:  # noqa: BLE001 a fault of ours on one change must not hold up all behind it; it is shown
-            reason = f"inside the hub: {type(problem).__name__}: {problem}"
+            reason = f"inside the hub: {type(problem).__name__}"
             self._registry.record_fault(Fault("", f"change {change.id} of {change.key.type}", reason))
             return []
 
-    async def _commit(self, changes: Sequence[ResourceChange], epoch: int, deadline: float) -> None:
+    async def _commit(self, changes: Sequence[ResourceChange], epoch: int) -> None:
         """One call per shard in flight: a chunk that overtook a stopped one would turn its rest into repeats."""
-        waiting = self._matches(changes)
+        waiting = await self._matches(changes)
         while waiting:
-            if time.monotonic() > deadline:
-                raise Fenced("the lease may have run out before everything was committed")
+            await self._still_own(epoch)
             shards = list(waiting)
             batches = [(shard, self._partition, epoch, waiting[shard][:MOST_PER_CALL]) for shard in shards]
             since = time.monotonic()
@@ -195,7 +209,7 @@ class Evaluator:
         if committed.code is CommitCode.STALE:
             await self._registry.reread(rest[0].subscription)
             later = [change for change in changes if change.id >= rest[0].change]
-            return self._matches(later).get(shard, [])
+            return (await self._matches(later)).get(shard, [])
         return rest
 
 
@@ -203,6 +217,25 @@ def _has_previous(entry: Entry) -> bool:
     return entry.interaction is not Interaction.CREATE and entry.previous != NO_PREVIOUS
 
 
-def _state(entry: Entry | None) -> Resource | None:
+async def _state(entry: Entry | None) -> Resource | None:
     """The resource as subscribers see it: with its meta complete, so that filters may look at _lastUpdated."""
-    return read_json(shown(entry)) if entry is not None and entry.body else None
+    if entry is None or not entry.body:
+        return None
+    body = shown(entry)
+    return await asyncio.to_thread(read_json, body) if len(body) > LONG_BODY_BYTES else read_json(body)
+
+
+def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    group: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if group and (len(group) >= MOST_CHANGES_PER_GROUP or size + len(entry.body) > MOST_BYTES_PER_GROUP):
+            yield group
+            group, size = [], 0
+        group.append(entry)
+        size += len(entry.body)
+    yield group
+
+
+def _renewal() -> float:
+    return time.monotonic() + LEASE_MILLISECONDS / 1000 * LEASE_SAFETY

@@ -59,8 +59,8 @@ class ProgressService:
         content = _at_most(wanted.content, subscription.channel.content)
         events: tuple[NotificationEvent, ...] = ()
         if numbers:
-            (references,) = await self.reader.log.read([(str(key), record.first_kept, numbers)])
-            events = await self.reader.events(key, numbers.start, references, content)
+            ((first, references),) = await self.reader.log.read([(str(key), numbers)])
+            events = await self.reader.events(key, first, references, content)
         if not events and key.base is FhirVersion.R5:
             held = f"{record.first_kept} to {record.number}" if record.number >= record.first_kept else "none"
             raise NotFound(f"no event of Subscription/{key.id} in the asked range is held; held: {held}")

@@ -149,6 +149,7 @@ class Registry:
     async def _read_topic(self, name: str) -> None:
         tenant, base_name, identity = name.split("|", 2)
         base = FhirVersion(base_name)
+        before = self._url_of(tenant, base, identity)
         found = await self._log.topic(name)
         version, alive, record = found if found else (0, False, None)
         if record and alive:
@@ -159,15 +160,19 @@ class Registry:
                 self.catalogue.put(
                     tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
                 )
-            except (
-                Refused
-            ) as problem:  # accepted by another release of the hub: its Subscriptions say why they are silent
+            except Refused as problem:  # accepted by another release of the hub: its Subscriptions say why
                 log.error("a stored topic cannot be compiled", extra={"topic": name, "reason": str(problem)})
                 self.catalogue.drop(tenant, base, identity)
         else:
             self.catalogue.drop(tenant, base, identity)
+        urls = {url for url in (before, self._url_of(tenant, base, identity)) if url}
         for registered in list(self.all_of(tenant, base)):
-            self._index_one(registered)
+            if registered.subscription.topic.partition("|")[0] in urls:
+                self._index_one(registered)
+
+    def _url_of(self, tenant: str, base: FhirVersion, identity: str) -> str:
+        listed = self.catalogue.by_id(tenant, base, identity)
+        return listed.topic.url if listed else ""
 
     async def _read_subscriptions(self, names: Iterable[str]) -> None:
         wanted = list(names)

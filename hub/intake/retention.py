@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from hub.domain.change import ChangeId
-from hub.domain.subscription import SubscriptionKey
+from hub.domain.change import NO_CHANGE, ChangeId
+from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Unavailable
 from hub.store.changes import Changes
@@ -29,6 +30,27 @@ ROUND_SECONDS = 300.0
 PAGE = 500
 MOST_RETIRED_AT_ONCE = 64
 """They are read with their bodies, and moved in one script."""
+
+
+@dataclass(slots=True)
+class Needs:
+    """What must stay: everything from ``limits`` on, and single older changes.
+
+    A Subscription that goes on moves the limit. One that is off, and an event that was refused, may wait for months:
+    only their own changes are spared, or one of them would keep the whole stream.
+    """
+
+    limits: dict[Partition, ChangeId]
+    spared: dict[Partition, set[ChangeId]] = field(default_factory=dict)
+
+    def lower(self, key: SubscriptionKey, reference: Reference) -> None:
+        partition = Partition(key.tenant, key.base, reference.partition_index)
+        if partition in self.limits:
+            self.limits[partition] = min(self.limits[partition], reference.change)
+
+    def spare(self, key: SubscriptionKey, reference: Reference) -> None:
+        partition = Partition(key.tenant, key.base, reference.partition_index)
+        self.spared.setdefault(partition, set()).add(reference.change)
 
 
 class Janitor:
@@ -66,15 +88,15 @@ class Janitor:
     async def round(self, now_milliseconds: int) -> None:
         """Trim and retire as of this moment."""
         horizon = now_milliseconds - int(self._retention.total_seconds() * 1000)
-        limits = await self._limits(horizon)
+        needs = Needs(await self._limits(horizon))
         async for names in self._subscriptions.names():
             for name, record in zip(names, await self._subscriptions.records(names), strict=True):
                 if record and record.status is not None:
                     await self._reconcile(name, record.definition_version)
                     await self._trim(name, record, horizon)
-                    await self._note_needed(name, limits)
-        for partition, limit in limits.items():
-            await self._retire(partition, limit)
+                    await self._note_needed(name, needs)
+        for partition, limit in needs.limits.items():
+            await self._retire(partition, limit, needs.spared.get(partition, set()))
 
     async def _limits(self, horizon: int) -> dict[Partition, ChangeId]:
         """Where to stop in each partition if no event needs anything: at the horizon, and at what is evaluated *now*.
@@ -92,7 +114,7 @@ class Janitor:
         first = max(record.first_kept, record.cursor - self._most_kept + 1)
         while first <= record.cursor:
             page = range(first, min(first + PAGE, record.cursor + 1))
-            (references,) = await self._log.read([(name, record.first_kept, page)])
+            ((_, references),) = await self._log.read([(name, page)])
             young = [index for index, reference in enumerate(references) if reference.change.milliseconds >= horizon]
             if young or not references:
                 first += young[0] if young else 0
@@ -101,29 +123,29 @@ class Janitor:
         if first > record.first_kept:
             await self._log.trim(name, first)
 
-    async def _note_needed(self, name: str, limits: dict[Partition, ChangeId]) -> None:
+    async def _note_needed(self, name: str, needs: Needs) -> None:
         (record,) = await self._subscriptions.records([name])
-        references: list[Reference] = [letter.reference for letter in await self._log.dead_letters(name)]
-        if record and record.number >= record.first_kept:
-            references += await self._first_of_each_partition(name, record)
         key = SubscriptionKey.parse(name)
-        for reference in references:
-            partition = Partition(key.tenant, key.base, reference.partition_index)
-            if partition in limits:
-                limits[partition] = min(limits[partition], reference.change)
+        for letter in await self._log.dead_letters(name):
+            needs.spare(key, letter.reference)
+        if record is None or record.number < record.first_kept:
+            return
+        stopped = record.status in (Status.OFF, Status.ENTERED_IN_ERROR)
+        whole = stopped or self._layout.partitions > 1
+        # A log rises within each partition: with one partition its first entry is its oldest.
+        last = record.number if whole else record.first_kept
+        for first in range(record.first_kept, last + 1, PAGE):
+            ((_, references),) = await self._log.read([(name, range(first, min(first + PAGE, last + 1)))])
+            for reference in references:
+                needs.spare(key, reference) if stopped else needs.lower(key, reference)
 
-    async def _first_of_each_partition(self, name: str, record: Record) -> Sequence[Reference]:
-        """A log rises within each partition; with one partition its first entry is the oldest."""
-        most = 1 if self._layout.partitions == 1 else record.number - record.first_kept + 1
-        (references,) = await self._log.read(
-            [(name, record.first_kept, range(record.first_kept, record.first_kept + most))]
-        )
-        return references
-
-    async def _retire(self, partition: Partition, limit: ChangeId) -> None:
+    async def _retire(self, partition: Partition, limit: ChangeId, spared: set[ChangeId]) -> None:
+        """Drop what is older than ``limit``, from the front, passing over what is spared."""
+        after = NO_CHANGE
         while True:
-            entries = [
-                entry for entry in await self._changes.oldest(partition, MOST_RETIRED_AT_ONCE) if entry.id < limit
-            ]
-            if await self._changes.retire(partition, entries) < MOST_RETIRED_AT_ONCE:
+            page = await self._changes.after(partition, after, MOST_RETIRED_AT_ONCE, remember=False)
+            entries = [entry for entry in page if entry.id < limit]
+            going = [entry for entry in entries if entry.id not in spared]
+            if await self._changes.retire(partition, going) < len(going) or len(entries) < MOST_RETIRED_AT_ONCE:
                 return
+            after = entries[-1].id

@@ -26,6 +26,8 @@ from hub.store.changes import Changes
 from hub.store.keys import Layout
 from hub.store.subscriptions import Definition, Put, PutCode, Record, Subscriptions
 
+MOST_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class ShownSubscription:
@@ -85,12 +87,26 @@ class SubscriptionService:
         """Update it, or create it with the id the client chose. What waits goes out in the new shape (ruling 17)."""
         if resource.get("id") != key.id:
             raise Malformed(f'write "id": "{key.id}" as in the URL', expression="Subscription.id")
-        found = await self._find(key)
-        if found is None:
-            if if_match is not None:
-                raise PreconditionFailed(f"If-Match names a version, but Subscription/{key.id} does not exist")
-            return await self.register(key, owner, resource)
-        record, stored = found
+        for _ in range(MOST_TRIES):
+            found = await self._find(key)
+            if found is None:
+                if if_match is not None:
+                    raise PreconditionFailed(f"If-Match names a version, but Subscription/{key.id} does not exist")
+                return await self.register(key, owner, resource)
+            shown = await self._replace(key, resource, if_match, *found)
+            if shown is not None:
+                return shown
+        raise Conflict(f"Subscription/{key.id} is being written by others; send it again")
+
+    async def _replace(
+        self,
+        key: SubscriptionKey,
+        resource: Mapping[str, Any],
+        if_match: int | None,
+        record: Record,
+        stored: Definition,
+    ) -> ShownSubscription | None:
+        """None when somebody else wrote it since it was read, and the client did not say which version it means."""
         kept = dialect(key.base).unmask_headers(resource, read_json(stored.resource.encode()))
         subscription = dialect(key.base).read_subscription(kept, self._limits)
         warnings = await self._check(key, subscription)
@@ -100,9 +116,12 @@ class SubscriptionService:
         restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is Status.REQUESTED
         since = await self._newest_changes(key) if restarts else stored.since
         definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
+        expected = record.definition_version if if_match is None else if_match
         put = await self._subscriptions.put(
-            key, subscription, definition, expected_version=if_match, status=status, verify_anew=anew
+            key, subscription, definition, expected_version=expected, status=status, verify_anew=anew
         )
+        if put.code is PutCode.CONFLICT and if_match is None:
+            return None
         _refuse(put, key)
         self._written()
         return self._fresh(key, put.version, definition, status or present, warnings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -135,7 +135,3 @@ def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict
         raise CannotStart(f"the topic file {path.name} fits no FHIR version: {'; '.join(problems)}")
     for problem_text in problems:
         log.info("topic not offered on one base", extra={"topic": topic.url, "reason": problem_text})
-
-
-def canonicals(topics: Iterable[ListedTopic]) -> list[str]:
-    return sorted({listed.topic.url for listed in topics})

@@ -114,8 +114,11 @@ class MatchIndex:
         """
         matched: list[str] = []
         for group in self._groups_for(change):
-            if group.topic.fires(change, report):
-                matched += self._concerned(group, change, report)
+            try:
+                if group.topic.fires(change, report):
+                    matched += self._concerned(group, change, report)
+            except Exception as problem:  # noqa: BLE001 a fault of ours in one topic must not silence the others; it is told
+                report(Fault(group.topic.topic.canonical, "", f"inside the hub: {type(problem).__name__}"))
         # Code points sort like their UTF-8 bytes.
         return [(key, self._entries[key].version) for key in sorted(matched)]
 

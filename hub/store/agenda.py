@@ -178,7 +178,7 @@ def _settled(item: list[Any]) -> Hold | bool:
 
 def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
     (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
-     held, verified) = told  # fmt: skip
+     held, verified, heartbeat) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
         duty=_DUTIES[duty],
@@ -197,5 +197,6 @@ def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> H
             singly_upto=singly,
             held=bool(held),
             verified=bool(verified),
+            heartbeat=timedelta(milliseconds=heartbeat),
         ),
     )

@@ -21,7 +21,8 @@ from hub.store.scripts import Argument, Command, script
 MOST_PER_ACCEPT = 32
 """Keeps the script under a millisecond (STORE §1.6)."""
 IDEMPOTENCY_MILLISECONDS = 24 * 3600 * 1000
-MOST_VERSION_LINKS = 10_000
+MOST_VERSION_LINKS = 500
+"""How far back a version is looked for: the store does nothing else meanwhile."""
 
 _INTERACTIONS = {b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD}
 NO_PREVIOUS = "-"
@@ -185,11 +186,11 @@ class Changes:
         if reply != b"OK":
             raise Fenced(f"partition {partition} has another owner")
 
-    async def after(self, partition: Partition, cursor: ChangeId, most: int) -> list[Entry]:
-        """The next changes in order."""
+    async def after(self, partition: Partition, cursor: ChangeId, most: int, *, remember: bool = True) -> list[Entry]:
+        """The next changes in order; ``remember`` keeps them at hand for those who will ask for them."""
         (reply,) = await self._store.send(("XRANGE", partition.key("chg"), f"({cursor}", "+", "COUNT", most))
         entries = [read_entry(identity, fields) for identity, fields in reply]
-        for entry in entries:
+        for entry in entries if remember else ():
             self._seen.put(partition, entry)
         return entries
 

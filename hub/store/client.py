@@ -56,6 +56,7 @@ class Store:
             "appendonly": "yes",
             "appendfsync": "everysec" if durability == "relaxed" else "always",
             "no-appendfsync-on-rewrite": "no",
+            "aof-load-truncated": "yes",
             "maxmemory-policy": "noeviction",
         }
         replies = await self._lanes.send([("CONFIG", "GET", name) for name in wanted])

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -20,10 +22,13 @@ from pathlib import Path
 
 from hub.errors import CannotStart
 
+log = logging.getLogger(__name__)
+
 OLDEST_USABLE = (7, 0)
 LONGEST_SOCKET_PATH = 90  # unix socket paths end at about 104 bytes
 START_SECONDS = 30.0  # a large append-only file takes a while to read
 STOP_SECONDS = 10.0
+WATCH_SECONDS = 1.0
 FAREWELL_SECONDS = 0.5
 
 
@@ -90,11 +95,26 @@ class EmbeddedRedis:
         self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._socket.parent.stat().st_uid != os.getuid():
             raise CannotStart(f"{self._socket.parent} belongs to another user")
-        if await self._say("PING") is None:
-            self._socket.unlink(missing_ok=True)
-            self._process = self._launch(find_server(self._server))
-        await self._wait_until_ready()
+        lock = os.open(self._data_dir / "redis.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)  # two servers on one file would ruin it
+            if await self._say("PING") is None:
+                self._socket.unlink(missing_ok=True)
+                self._process = self._launch(find_server(self._server))
+            await self._wait_until_ready()
+        finally:
+            os.close(lock)
         return self.url
+
+    async def watch(self) -> None:
+        """Start the server again when it has died; returns never."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if await self._say("PING") is None:
+                log.error("the embedded Redis is gone; starting it again")
+                if self._process:
+                    self._process.poll()
+                await self.start()
 
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + START_SECONDS
@@ -154,8 +174,10 @@ class EmbeddedRedis:
         """The first line of the answer; None when nobody listens."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._socket))
-        except OSError:
+        except (FileNotFoundError, ConnectionRefusedError):
             return None
+        except OSError:  # somebody is there, but has no time: a full backlog is no reason to start a second one
+            return b""
         try:
             writer.write(command.encode() + b"\r\n")
             return await asyncio.wait_for(reader.readline(), STOP_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any
 from hub.domain.change import ChangeId
 from hub.store.client import Store
 from hub.store.keys import shard_key
-from hub.store.scripts import script
+from hub.store.scripts import Command, script
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,15 @@ class EventLog:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def read(self, wanted: Sequence[tuple[str, int, range]]) -> list[list[Reference]]:
-        """The references of each (Subscription, first kept number, numbers), lowest first."""
-        calls = [
-            ("LRANGE", self._key(name), numbers.start - first_kept, numbers.stop - 1 - first_kept)
-            for name, first_kept, numbers in wanted
-        ]
-        return [[read_reference(raw) for raw in reply] for reply in await self._store.send(*calls)] if calls else []
+    async def read(self, wanted: Sequence[tuple[str, range]]) -> list[tuple[int, list[Reference]]]:
+        """For each (Subscription, numbers): (number of the first, references), lowest first, as far as held."""
+        calls = [self._read_call(name, numbers) for name, numbers in wanted]
+        replies = await self._store.send(*calls) if calls else []
+        return [(reply[0], [read_reference(raw) for raw in reply[1]]) if reply[0] else (0, []) for reply in replies]
+
+    def _read_call(self, name: str, numbers: range) -> Command:
+        keys = [shard_key(self._store.layout.shard_of(name), "m"), self._key(name)]
+        return script("references", keys, [name, numbers.start, numbers.stop - 1])
 
     async def trim(self, subscription: str, first_to_keep: int) -> int:
         """Drop numbers below ``first_to_keep``, never past the cursor. Returns how many went."""

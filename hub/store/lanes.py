@@ -79,9 +79,7 @@ class Lanes:
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, replies))
         if len(self._on_their_way) < LANES:
-            lane = asyncio.create_task(self._travel())
-            self._on_their_way.add(lane)
-            lane.add_done_callback(self._on_their_way.discard)
+            self._on_their_way.add(asyncio.create_task(self._travel()))
         return await replies
 
     async def close(self) -> None:
@@ -93,21 +91,27 @@ class Lanes:
         await self._redis.connection_pool.disconnect()
 
     async def _travel(self) -> None:
-        while self._waiting:
-            together = self._next_write()
-            try:
-                found = await self._exchange([command for commands, _ in together for command in commands])
-            except BaseException as problem:  # also when cancelled: nobody may wait for ever
-                _fail(together, problem)
-                self._fail_waiting(problem)
-                if not isinstance(problem, Exception):
-                    raise
-                continue
-            replies = iter(found)
-            for commands, answer in together:
-                own = [next(replies) for _ in commands]
-                if not answer.done():
-                    answer.set_result(own)
+        try:
+            while self._waiting:
+                await self._carry(self._next_write())
+        finally:  # in the same step as the last look: a lane that is done must not count for whoever asks next
+            if lane := asyncio.current_task():
+                self._on_their_way.discard(lane)
+
+    async def _carry(self, together: Sequence[Waiting]) -> None:
+        try:
+            found = await self._exchange([command for commands, _ in together for command in commands])
+        except BaseException as problem:  # also when cancelled: nobody may wait for ever
+            _fail(together, problem)
+            self._fail_waiting(problem)
+            if isinstance(problem, Exception):
+                return
+            raise
+        replies = iter(found)
+        for commands, answer in together:
+            own = [next(replies) for _ in commands]
+            if not answer.done():
+                answer.set_result(own)
 
     def _fail_waiting(self, problem: BaseException) -> None:
         waiting, self._waiting = self._waiting, []

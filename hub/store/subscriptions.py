@@ -120,7 +120,7 @@ class Subscriptions:
     async def remove(self, key: SubscriptionKey, expected_version: int | None) -> Put:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
-        keys += [log_key(shard, name), dead_letters_key(shard, name)]
+        keys += [log_key(shard, name), dead_letters_key(shard, name), self._definitions(name)]
         expected: Argument = "" if expected_version is None else expected_version
         return await self._write(script("remove", keys, [name, expected]), name)
 
@@ -146,13 +146,15 @@ class Subscriptions:
         by_shard: dict[int, list[str]] = {}
         for name in names:
             by_shard.setdefault(self._store.layout.shard_of(name), []).append(name)
-        calls = [
-            script("read", [shard_key(shard, "m"), shard_key(shard, "why")], members)
+        chunks = [
+            (shard, members[start : start + SCAN_BATCH])
             for shard, members in by_shard.items()
+            for start in range(0, len(members), SCAN_BATCH)
         ]
+        calls = [script("read", [shard_key(shard, "m"), shard_key(shard, "why")], members) for shard, members in chunks]
         found: dict[str, Record | None] = {}
         replies = await self._store.send(*calls) if calls else []
-        for members, reply in zip(by_shard.values(), replies, strict=True):
+        for (_, members), reply in zip(chunks, replies, strict=True):
             found.update(zip(members, map(_record, reply), strict=True))
         return [found[name] for name in names]
 

@@ -258,7 +258,8 @@ async def test_numbers_go_on_after_a_trim_which_never_passes_the_cursor(lab: Lab
     assert await lab.log_length("a") == 1
     assert (await lab.commit(lab.match(4, "a"))).numbers == (4,)
     assert await lab.log_length("a") == 2
-    (references,) = await lab.log.read([(lab.name("a"), 3, range(3, 5))])
+    ((first, references),) = await lab.log.read([(lab.name("a"), range(1, 5))])
+    assert first == 3
     assert [reference.change.milliseconds for reference in references] == [3, 4]
 
 
@@ -279,3 +280,94 @@ async def test_two_writers_of_one_definition_do_not_overwrite_each_other(lab: La
     late = await lab.put("a", 1, None)
     assert (late.code, late.version) == (PutCode.CONFLICT, 2)
     assert (await lab.put("b", 5, None)).code is PutCode.ABSENT
+
+
+async def test_a_call_of_repeats_alone_does_not_set_the_mark_back(lab: Lab) -> None:
+    """A crash before ADVANCE sends every chunk again, and the first of them holds nothing but repeats."""
+    names = [f"s{number:03}" for number in range(90)]
+    await lab.activate(*names)
+    chunks = [[lab.match(1, name) for name in names[start : start + 30]] for start in (0, 30, 60)]
+    for chunk in chunks:
+        assert set((await lab.commit(*chunk)).numbers) == {1}
+    for chunk in chunks:
+        assert set((await lab.commit(*chunk)).numbers) == {0}
+    assert {(await lab.record(name)).number for name in names} == {1}
+
+
+async def test_a_stop_in_a_late_chunk_numbers_nothing_of_the_early_ones_again(lab: Lab) -> None:
+    names = [f"s{number:03}" for number in range(60)]
+    await lab.activate(*names)
+    first, second = ([lab.match(1, name) for name in part] for part in (names[:30], names[30:]))
+    await lab.commit(*first)
+    await lab.put("s040", 1, None)
+    assert (await lab.commit(*second)).code is CommitCode.STALE
+    again = [lab.match(1, name, 2 if name == "s040" else 1) for name in names]
+    for start in (0, 30):
+        assert (await lab.commit(*again[start : start + 30])).code is CommitCode.OK
+    assert {(await lab.record(name)).number for name in names} == {1}
+
+
+async def test_a_trim_between_hold_and_read_does_not_shift_the_numbers(lab: Lab) -> None:
+    await lab.activate("a")
+    (hold,) = (await lab.commit(*(lab.match(at, "a") for at in (1, 2, 3)))).holds
+    await lab.settle(hold)
+    await lab.commit(lab.match(4, "a"), hold=False)
+    (later,) = await lab.claim()
+    await lab.log.trim(lab.name("a"), 4)
+    ((first, references),) = await lab.log.read([(later.subscription, later.progress.batch)])
+    assert (first, [reference.change.milliseconds for reference in references]) == (4, [4])
+
+
+async def test_an_error_without_backlog_is_probed_by_a_heartbeat_and_heals(lab: Lab) -> None:
+    """Otherwise it would stay in error until an event happens to come (decision 8)."""
+    policy = RetryPolicy(initial=timedelta(milliseconds=1), error_after_failures=1)
+    await lab.activate("a", heartbeat_seconds=1)
+    await asyncio.sleep(0.95)
+    (beat,) = await lab.claim()
+    await lab.settle(beat, OutcomeKind.FAILED, policy=policy)
+    assert (await lab.record("a")).status is Status.ERROR
+    await asyncio.sleep(0.01)
+    (probe,) = await lab.claim()
+    assert probe.duty is Duty.HEARTBEAT
+    await lab.settle(probe)
+    assert (await lab.record("a")).status is Status.ACTIVE
+
+
+async def test_an_update_does_not_put_a_heartbeat_off(lab: Lab) -> None:
+    await lab.activate("a", heartbeat_seconds=1)
+    before = await lab.agenda.next_due_milliseconds([0])
+    await asyncio.sleep(0.1)
+    await lab.put("a", 1, None, heartbeat_seconds=1)
+    assert await lab.agenda.next_due_milliseconds([0]) == before
+
+
+async def test_after_its_end_nothing_is_numbered_and_nothing_held_again(lab: Lab) -> None:
+    await lab.activate("a", end=datetime.now(UTC) + timedelta(milliseconds=300), max_count=1)
+    (hold,) = (await lab.commit(lab.match(1, "a"), lab.match(2, "a"))).holds
+    await asyncio.sleep(0.35)
+    assert await lab.settle(hold, again=True) is True
+    assert (await lab.commit(lab.match(3, "a"))).numbers == (-1,)
+    (farewell,) = await lab.claim()
+    assert farewell.duty is Duty.FAREWELL
+
+
+async def test_entered_in_error_is_not_ended_once_more(lab: Lab) -> None:
+    end = datetime.now(UTC) + timedelta(milliseconds=150)
+    await lab.activate("a", end=end)
+    await lab.put("a", 1, Status.ENTERED_IN_ERROR, end=end)
+    await asyncio.sleep(0.2)
+    assert await lab.claim() == []
+    assert (await lab.record("a")).status is Status.ENTERED_IN_ERROR
+
+
+async def test_a_farewell_never_goes_to_an_endpoint_that_did_not_shake_hands(lab: Lab) -> None:
+    await lab.activate("a")
+    await lab.put("a", 1, Status.OFF)
+    await lab.put("a", 2, Status.OFF, anew=True)
+    assert await lab.claim() == []
+
+
+async def test_a_deleted_subscription_leaves_no_secret_behind(lab: Lab) -> None:
+    await lab.activate("a")
+    await lab.subscriptions.remove(SubscriptionKey("default", FhirVersion.R5, "a"), None)
+    assert await lab.subscriptions.definitions([(lab.name("a"), 1)]) == [None]

@@ -8,7 +8,7 @@ neither a step nor a choice among the elements found so far has no place, and is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 from hub.errors import Unprocessable
 from hub.fhir.definitions import Definitions
@@ -18,6 +18,7 @@ from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.errors import FHIRPathEvaluationError, FHIRPathUnsupported
 from hub.fhirpath.evaluation import Environment, Truth
 from hub.fhirpath.items import Item
+from hub.fhirpath.lexer import Kind, tokens
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Call, Indexer, Literal, Member, Node, TypeOperation
 from hub.fhirpath.types import TypeTest
@@ -65,7 +66,7 @@ class _Walk:
         self._paths = paths
         self._facts = paths.facts
         self._environment = paths.environment
-        self._text = text
+        self._text = text = _with_names_quoted(text)
         self._scope = frozenset({paths.root.type})
         self.tree = parse(text)
         self._compiler = Compiler(text, paths.facts, self._scope)
@@ -157,6 +158,17 @@ class _Walk:
     def _of_type(self, source: Node, type_name: str) -> Iterator[Place]:
         test = TypeTest(self._facts, type_name, selecting=True)
         return (place for place in self.places(source) if test[place.type])
+
+
+def _with_names_quoted(text: str) -> str:
+    """``Patient.text.div`` in the form that FHIRPath wants: div is an operator there, and HL7's own patches name it."""
+    found = tokens(text)
+    quoted, position = [], 0
+    for before, token in pairwise(found):
+        if token.kind is Kind.NAME and token.text == "div" and before.kind is Kind.SYMBOL and before.text == ".":
+            quoted.append(f"{text[position : token.start]}`div`")
+            position = token.end
+    return "".join((*quoted, text[position:]))
 
 
 def _written(type_: Member) -> str:

@@ -89,8 +89,8 @@ def _resource(value: Any, element: Element, facts: Definitions, path: str) -> Gi
 
 def _assembled(part: Json, element: Element, facts: Definitions, path: str) -> Given:
     parts = children(part, "part")
-    if not parts:
-        raise Malformed("Give a list with one part for each element of the value.", expression=f"{path}.part")
+    if not parts or not all(text(inner, "name") for inner in parts):
+        raise Malformed("Give a list with one named part for each element of the value.", expression=f"{path}.part")
     if element.choice or element.path == "Resource" or element.path in PRIMITIVES:
         raise Unprocessable(f"Parts cannot stand here: {_advice(element)}", expression=path, code="value")
     members: dict[str, Any] = {}

@@ -10,7 +10,7 @@ for x, sub in ipairs(due) do
   if not m then lost[#lost+1] = sub
   else
     if m[LEASE] > 0 and m[LEASE] <= now then m[LEASE] = 0 end -- the holder is gone; its fence is about to be passed
-    if m[ENDS] > 0 and m[ENDS] <= now and m[STATUS] ~= OFF and m[STATUS] ~= GONE then
+    if ended(m) and (m[STATUS] == REQUESTED or running(m)) then
       m[STATUS], m[LEASE], m[FENCE], m[FAREWELL], m[NOT_BEFORE] = OFF, 0, m[FENCE] + 1, m[VERIFIED], 0
     end
     if m[LEASE] == 0 then

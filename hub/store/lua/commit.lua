@@ -5,7 +5,7 @@
 --      index of the Subscription, ms, sequence, definition version, reference
 -- -> {code, decided, numbers[], held[]}   code OK | FENCED (older epoch, nothing done)
 --      | STALE (stopped before match decided+1: its definition changed; evaluate again from there)
---    number 0 = repeat, -1 = off or gone; held = what each holder is told (record.lua)
+--    number 0 = repeat, -1 = off, ended or gone; held = what each holder is told (record.lua)
 -- The high-water mark makes a repeat harmless: a call is a sorted prefix, so one mark per partition is enough.
 local partition, epoch, holding, wait, count = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local marks = redis.call('HMGET', KEYS[1], partition, 'epoch:' .. partition)
@@ -42,7 +42,7 @@ for i = 6 + count, #ARGV, 5 do
   else
     if records[x] == nil then records[x] = raw[x] and cmsgpack.unpack(raw[x]) or false end
     local m = records[x]
-    if not m or m[STATUS] == OFF or m[STATUS] >= 5 then numbers[decided+1] = -1
+    if not m or not living(m) then numbers[decided+1] = -1
     elseif m[DEFINITION] ~= tonumber(ARGV[i+3]) then code = 'STALE' break
     else
       if not logs[x] then
@@ -55,7 +55,7 @@ for i = 6 + count, #ARGV, 5 do
     end
   end
   decided = decided + 1
-  last = i
+  if past then last = i end -- a call of repeats alone must not set the mark back
 end
 
 local changed, held = {}, {}
@@ -70,8 +70,8 @@ for x, log in pairs(logs) do
 end
 put_records(KEYS[3], changed)
 put_due(KEYS[2], changed)
+redis.call('HSET', KEYS[1], 'epoch:' .. partition, epoch)
 if last then
-  redis.call('HSET', KEYS[1], partition, ARGV[last+1] .. ' ' .. ARGV[last+2] .. ' ' .. names[tonumber(ARGV[last])],
-    'epoch:' .. partition, epoch)
+  redis.call('HSET', KEYS[1], partition, ARGV[last+1] .. ' ' .. ARGV[last+2] .. ' ' .. names[tonumber(ARGV[last])])
 end
 return {code, decided, numbers, held}

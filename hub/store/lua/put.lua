@@ -4,6 +4,7 @@
 --      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
+local VERSIONS_KEPT = 100
 local sub = ARGV[1]
 local raw = redis.call('HGET', KEYS[2], sub)
 local m = raw and cmsgpack.unpack(raw)
@@ -24,12 +25,15 @@ if status == REQUESTED or creating then -- a fresh start: what held it back is f
   m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0
   redis.call('HDEL', KEYS[3], sub)
 end
+local was_beating = m[HEARTBEAT] > 0
 m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and m[VERIFIED] or (status == OFF and m[FAREWELL] or 0)
+if m[VERIFIED] == 0 then m[FAREWELL] = 0 end -- never to an endpoint that did not shake hands
 if status == OFF then m[NOT_BEFORE] = 0 end
 m[STATUS] = status
 m[HEARTBEAT], m[ENDS], m[MOST], m[TIMEOUT] = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-m[LAST_SENT] = m[HEARTBEAT] > 0 and now or 0
+if m[HEARTBEAT] == 0 then m[LAST_SENT] = 0 elseif not was_beating then m[LAST_SENT] = now end
 redis.call('HSET', KEYS[4], m[DEFINITION], ARGV[9])
+redis.call('HDEL', KEYS[4], m[DEFINITION] - VERSIONS_KEPT)
 put_records(KEYS[2], {[sub] = m})
 put_due(KEYS[1], {[sub] = m})
 return {'OK', m[DEFINITION], m[STATUS]}

@@ -12,16 +12,21 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
 local function running(m) return m[STATUS] == ACTIVE or m[STATUS] == ERROR end
+local function ended(m) return m[ENDS] > 0 and m[ENDS] <= now end
+local function living(m) return (m[STATUS] == REQUESTED or running(m)) and not ended(m) end
 local function beating(m) return m[HEARTBEAT] > 0 and (m[STATUS] == ACTIVE or (m[STATUS] == ERROR and m[HELD] == 1)) end
+-- In error with nothing to retry: a heartbeat is the retry, or it would stay in error for ever.
+local function probing(m) return m[STATUS] == ERROR and m[HELD] == 0 and m[FAILURES] > 0 end
 
 -- What is to be done for this Subscription and when: {duty, moment}, or nil. The one place that decides it.
 local function next_duty(m)
   if m[STATUS] == OFF and m[FAREWELL] == 1 then return GOODBYE, now end
-  if m[STATUS] ~= REQUESTED and not running(m) then return nil end
+  if not living(m) then return nil end
   local duty, moment
   if m[HELD] == 0 then
     if m[VERIFIED] == 0 then duty, moment = HANDSHAKE, m[NOT_BEFORE]
-    elseif running(m) and m[CURSOR] < m[NUMBER] then duty, moment = EVENTS, m[NOT_BEFORE] end
+    elseif running(m) and m[CURSOR] < m[NUMBER] then duty, moment = EVENTS, m[NOT_BEFORE]
+    elseif probing(m) then duty, moment = BEAT, m[NOT_BEFORE] end
   end
   if beating(m) and m[VERIFIED] == 1 then
     local beat = math.max(m[LAST_SENT] + m[HEARTBEAT], m[NOT_BEFORE])
@@ -34,7 +39,8 @@ end
 local function next_due(m)
   if m[LEASE] > 0 then return m[LEASE] end
   local _, moment = next_duty(m)
-  if m[ENDS] > 0 and m[STATUS] ~= OFF and m[STATUS] ~= GONE and (not moment or m[ENDS] < moment) then moment = m[ENDS] end
+  local open = m[STATUS] == REQUESTED or running(m)
+  if m[ENDS] > 0 and open and (not moment or m[ENDS] < moment) then moment = m[ENDS] end
   return moment and math.max(moment, 0)
 end
 
@@ -52,10 +58,10 @@ end
 local function failing_for(m) return m[FAILING_SINCE] > 0 and now - m[FAILING_SINCE] or 0 end
 
 -- What a holder is told: {sub, duty, fence, status, definition, number, cursor, first kept, frozen, failures,
---                         failing for ms, refused, singly, held, verified}
+--                         failing for ms, refused, singly, held, verified, heartbeat ms}
 local function told(sub, m)
   return {sub, m[DUTY], m[FENCE], m[STATUS], m[DEFINITION], m[NUMBER], m[CURSOR], m[FIRST_KEPT], m[FROZEN],
-          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED]}
+          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT]}
 end
 
 local function put_due(due, changed)

@@ -152,3 +152,26 @@ def test_what_a_clients_update_does_to_the_status(
 ) -> None:
     """S-072…S-074, ruling 17."""
     assert status_after_update(present, submitted, verify_anew=verify_anew) is expected
+
+
+def test_a_receiver_that_asks_for_no_wait_is_not_called_in_a_loop() -> None:
+    asked = replace(FAILED, retry_after_seconds=0)
+    assert verdict(Duty.EVENTS, ACTIVE, asked).delay == timedelta(seconds=1)
+
+
+def test_while_active_no_heartbeat_period_passes_in_silence() -> None:
+    """A wait longer than the period makes it an error, which promises no heartbeats (ruling 33)."""
+    beating = replace(ACTIVE, heartbeat=timedelta(seconds=60))
+    assert verdict(Duty.EVENTS, beating, FAILED).status is Status.ACTIVE
+    asked = replace(FAILED, retry_after_seconds=3600)
+    assert verdict(Duty.EVENTS, beating, asked).status is Status.ERROR
+
+
+def test_long_waits_do_not_keep_it_from_being_given_up() -> None:
+    failing = replace(ACTIVE, failures=3, failing_for=timedelta(days=8))
+    assert verdict(Duty.EVENTS, failing, FAILED).status is Status.OFF
+
+
+def test_waits_never_overflow() -> None:
+    slow = replace(POLICY, initial=timedelta(hours=1), longest=timedelta(hours=2))
+    assert verdict(Duty.EVENTS, replace(ACTIVE, failures=10**9), FAILED, slow).delay == timedelta(hours=2)

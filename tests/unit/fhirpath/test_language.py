@@ -243,7 +243,7 @@ def test_broken_json_is_an_evaluation_error_or_empty_never_a_crash(broken: dict[
 
 
 def test_boolean_written_as_text_is_not_taken_for_true() -> None:
-    with pytest.raises(FHIRPathEvaluationError, match="'false' is no boolean"):
+    with pytest.raises(FHIRPathEvaluationError, match="str is no boolean"):
         compile_expression("active", R4).is_true({"resourceType": "Patient", "active": "false"})
 
 
