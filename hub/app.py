@@ -31,6 +31,7 @@ from hub.intake.bundles import BundleIntake
 from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
+from hub.intake.inclusion import Inclusion
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
@@ -102,8 +103,11 @@ class Hub:
 
     def _wire_intake(self) -> None:
         layout, owner = self.store.layout, Owner(self.instance.name, secrets.token_hex(8))
+        inclusion = Inclusion(self.changes, layout, self.registry)
         self.evaluators = {
-            partition: Evaluator(partition, owner, layout, self.changes, self.agenda, self.registry, self.worker)
+            partition: Evaluator(
+                partition, owner, layout, self.changes, self.agenda, self.registry, inclusion, self.worker
+            )
             for version in FhirVersion
             for partition in layout.partitions_of(TENANT, version)
         }

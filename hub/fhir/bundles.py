@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from hub.domain.change import Interaction
-from hub.domain.event import Notification, NotificationEvent
+from hub.domain.event import AdditionalContext, Notification, NotificationEvent
 from hub.domain.subscription import Content
 from hub.domain.versions import FhirVersion
 from hub.fhir.carriers import status_carrier, subscription_status
@@ -36,6 +36,9 @@ def history_bundle(notification: Notification, version: FhirVersion, base_url: s
         _event_entry(event, source_base_url) | {"response": {"status": _RESPONSE[event.interaction]}}
         for event in _shown(notification)
     )
+    context = (
+        _context_entry(one, source_base_url) | {"response": {"status": "200"}} for one in _shown_context(notification)
+    )
     return write_json(
         {
             "resourceType": "Bundle",
@@ -43,7 +46,7 @@ def history_bundle(notification: Notification, version: FhirVersion, base_url: s
             "meta": {"profile": [_HISTORY_PROFILES[version]]},
             "type": "history",
             "timestamp": write_instant(notification.timestamp),
-            "entry": [opening, *entries],
+            "entry": [opening, *entries, *context],
         }
     )
 
@@ -58,7 +61,11 @@ def subscription_notification_bundle(notification: Notification, base_url: str, 
             "id": notification.bundle_id,
             "type": "subscription-notification",
             "timestamp": write_instant(notification.timestamp),
-            "entry": [opening, *(_event_entry(event, source_base_url) for event in _shown(notification))],
+            "entry": [
+                opening,
+                *(_event_entry(event, source_base_url) for event in _shown(notification)),
+                *(_context_entry(one, source_base_url) for one in _shown_context(notification)),
+            ],
         }
     )
 
@@ -85,6 +92,23 @@ def _shown(notification: Notification) -> Iterable[NotificationEvent]:
         return ()
     newest = {event.reference: event for event in notification.events}
     return sorted(newest.values(), key=lambda event: event.number)
+
+
+def _shown_context(notification: Notification) -> Iterable[AdditionalContext]:
+    """The further resources that get an entry: each once, and none that is itself the focus of an event (S-126)."""
+    if notification.content is not Content.FULL_RESOURCE:
+        return ()
+    foci = {event.reference for event in notification.events}
+    newest = {one.reference: one for event in notification.events for one in event.additional}
+    return [one for reference, one in newest.items() if reference not in foci]
+
+
+def _context_entry(context: AdditionalContext, base_url: str) -> dict[str, Any]:
+    """Sent again as it is: a read, whatever the event was (S-125)."""
+    entry: dict[str, Any] = {"fullUrl": f"{base_url}/{context.reference}"}
+    if context.resource:
+        entry["resource"] = orjson.Fragment(context.resource)
+    return entry | {"request": {"method": "GET", "url": context.reference}}
 
 
 def _carrier_entry(carrier: dict[str, Any]) -> dict[str, Any]:

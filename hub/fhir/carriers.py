@@ -76,6 +76,8 @@ def _status_event(event: NotificationEvent, content: Content, base_url: str) -> 
     written: dict[str, Any] = {"eventNumber": str(event.number), "timestamp": write_instant(event.timestamp)}
     if content is not Content.EMPTY:
         written["focus"] = {"reference": f"{base_url}/{event.reference}"}
+        if event.additional:
+            written["additionalContext"] = [{"reference": f"{base_url}/{one.reference}"} for one in event.additional]
     return written
 
 
@@ -86,6 +88,10 @@ def _event_parts(event: NotificationEvent, content: Content, base_url: str) -> l
     ]
     if content is not Content.EMPTY:
         parts.append({"name": "focus", "valueReference": {"reference": f"{base_url}/{event.reference}"}})
+        parts += [
+            {"name": "additional-context", "valueReference": {"reference": f"{base_url}/{one.reference}"}}
+            for one in event.additional
+        ]
     return parts
 
 

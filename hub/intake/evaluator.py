@@ -18,6 +18,7 @@ from hub.bell import Bell
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceChange, ResourceKey
 from hub.errors import Fenced, Unavailable
 from hub.fhir.json import read_json
+from hub.intake.inclusion import Inclusion
 from hub.intake.registry import Registry
 from hub.matching.report import Fault
 from hub.reading.events import shown
@@ -70,6 +71,7 @@ class Evaluator:
         changes: Changes,
         agenda: Agenda,
         registry: Registry,
+        inclusion: Inclusion,
         holder: Holder,
     ) -> None:
         self.bell = Bell()
@@ -79,6 +81,7 @@ class Evaluator:
         self._changes = changes
         self._agenda = agenda
         self._registry = registry
+        self._inclusion = inclusion
         self._holder = holder
         self._renew_at = 0.0
 
@@ -170,8 +173,10 @@ class Evaluator:
         by_shard: dict[int, list[Match]] = {}
         for change in changes:
             await asyncio.sleep(0)  # others of this process may have something to do between two changes
-            for name, version in self._concerned(change):
-                match = Match(change.id, name, version, self._partition.index)
+            concerned = self._concerned(change)
+            included = await self._inclusion.of(change, [name for name, _ in concerned])
+            for name, version in concerned:
+                match = Match(change.id, name, version, self._partition.index, included.get(name, ()))
                 by_shard.setdefault(self._layout.shard_of(name), []).append(match)
         for matches in by_shard.values():
             matches.sort(key=lambda match: match.place)

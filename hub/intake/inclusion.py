@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from hub.domain.change import ChangeId, Interaction, ResourceChange, ResourceKey
+from hub.domain.change import Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Content
 from hub.fhir.json import read_json
 from hub.intake.registry import Registry
@@ -14,9 +14,6 @@ from hub.reading.events import shown
 from hub.store.changes import Changes, Entry
 from hub.store.event_log import IncludedReference
 from hub.store.keys import Layout
-
-Wanted = tuple[ChangeId, str]
-"""A change, and the canonical of the topic whose includes are meant."""
 
 
 class Inclusion:
@@ -27,7 +24,15 @@ class Inclusion:
         self._layout = layout
         self._registry = registry
 
-    def wanted_by(self, name: str) -> CompiledIncludes | None:
+    async def of(self, change: ResourceChange, names: Sequence[str]) -> dict[str, tuple[IncludedReference, ...]]:
+        """What the event of ``change`` takes along, for those of these Subscriptions that take anything."""
+        wanted = {name: includes for name in names if (includes := self._wanted_by(name))}
+        found = {
+            id(each): await self._of(change, each) for each in {id(each): each for each in wanted.values()}.values()
+        }
+        return {name: found[id(includes)] for name, includes in wanted.items()}
+
+    def _wanted_by(self, name: str) -> CompiledIncludes | None:
         """The includes that a Subscription takes; None when its topic has none or its content level shows none."""
         registered = self._registry.known(name)
         if registered is None or registered.subscription.channel.content is Content.EMPTY:
@@ -36,11 +41,6 @@ class Inclusion:
         listed = self._registry.catalogue.find(key.tenant, key.base, registered.subscription.topic)
         includes = listed.compiled.includes if listed else None
         return includes if includes and includes.directives else None
-
-    async def of_all(
-        self, wanted: Sequence[tuple[ResourceChange, CompiledIncludes]]
-    ) -> list[tuple[IncludedReference, ...]]:
-        return await asyncio.gather(*(self._of(change, includes) for change, includes in wanted))
 
     async def _of(self, change: ResourceChange, includes: CompiledIncludes) -> tuple[IncludedReference, ...]:
         focus = change.focus
@@ -56,9 +56,7 @@ class Inclusion:
             seen.update(fresh)
             entries = await self._present(change.key, fresh)
             found += [self._reference(change.key, entry) for entry in entries]
-            names = [
-                name for entry in entries for name in includes.references(read_json(shown(entry)), iterating=True)
-            ]
+            names = [name for entry in entries for name in includes.references(read_json(shown(entry)), iterating=True)]
         return tuple(found)
 
     async def _present(self, focus: ResourceKey, names: Sequence[tuple[str, str]]) -> list[Entry]:

@@ -47,10 +47,18 @@ class Needs:
         partition = Partition(key.tenant, key.base, reference.partition_index)
         if partition in self.limits:
             self.limits[partition] = min(self.limits[partition], reference.change)
+        self._spare_included(key, reference)
 
     def spare(self, key: SubscriptionKey, reference: Reference) -> None:
         partition = Partition(key.tenant, key.base, reference.partition_index)
         self.spared.setdefault(partition, set()).add(reference.change)
+        self._spare_included(key, reference)
+
+    def _spare_included(self, key: SubscriptionKey, reference: Reference) -> None:
+        """What travels with an event may be much older than the event."""
+        for one in reference.included:
+            partition = Partition(key.tenant, key.base, one.partition_index)
+            self.spared.setdefault(partition, set()).add(one.change)
 
 
 class Janitor:
@@ -131,7 +139,9 @@ class Janitor:
         if record is None or record.number < record.first_kept:
             return
         stopped = record.status in (Status.OFF, Status.ENTERED_IN_ERROR)
-        whole = stopped or self._layout.partitions > 1
+        ends = [(name, range(number, number + 1)) for number in (record.first_kept, record.number)]
+        takes_along = any(one.included for _, references in await self._log.read(ends) for one in references)
+        whole = stopped or takes_along or self._layout.partitions > 1
         # A log rises within each partition: with one partition its first entry is its oldest.
         last = record.number if whole else record.first_kept
         for first in range(record.first_kept, last + 1, PAGE):

@@ -1,7 +1,8 @@
-"""Which further resources travel with a focus: the ``include`` directives of a topic, compiled (S-053…S-058, ruling 21).
+"""Which further resources travel with a focus: the ``include`` directives of a topic (S-053…S-058, ruling 21).
 
-A directive is ``Type:parameter`` or ``Type:parameter:TargetType``; ``:iterate`` follows references of included resources
-too. What a version does not know is skipped with a warning: a missing include never stops an event (S-054, S-057).
+A directive is ``Type:parameter`` or ``Type:parameter:TargetType``; ``:iterate`` follows references of included
+resources too. What a version does not know is skipped with a warning: a missing include never
+stops an event (S-054, S-057).
 """
 
 from __future__ import annotations
@@ -58,8 +59,16 @@ class CompiledIncludes:
         for item in items:
             text = item.get("reference") if isinstance(item, dict) else item
             reference = LiteralReference.parse(text, self.source_base_url) if isinstance(text, str) else None
-            if reference and not reference.base and reference.type and (not directive.targets or reference.type in directive.targets):
+            if (
+                reference
+                and not reference.base
+                and reference.type
+                and (not directive.targets or reference.type in directive.targets)
+            ):
                 yield reference.type, reference.id
+
+
+NO_INCLUDES = CompiledIncludes()
 
 
 def compile_includes(topic: SubscriptionTopic, facts: Definitions, source_base_url: str = "") -> CompiledIncludes:

@@ -9,7 +9,7 @@ from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, Subs
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
-from hub.matching.includes import CompiledIncludes, compile_includes
+from hub.matching.includes import NO_INCLUDES, CompiledIncludes, compile_includes
 from hub.matching.report import Refusals, Report
 from hub.matching.triggers import CompiledTrigger, compile_trigger
 
@@ -24,7 +24,7 @@ class CompiledTopic:
     triggers: tuple[CompiledTrigger, ...]
     focus_types: frozenset[str]
     warnings: tuple[Issue, ...] = ()
-    includes: CompiledIncludes = CompiledIncludes()
+    includes: CompiledIncludes = NO_INCLUDES
 
     def fires(self, change: ResourceChange, report: Report) -> bool:
         """Is this change an event of the topic? Several triggers still make one event (S-024)."""
@@ -78,7 +78,9 @@ def compile_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base
     if focus_types & EVERY_TYPE:
         focus_types = facts.resource_types
     warnings = (*_event_warnings(topic), *_filter_warnings(topic, focus_types, facts))
-    return CompiledTopic(topic, version, source_base_url, tuple(triggers), focus_types, warnings)
+    includes = compile_includes(topic, facts, source_base_url)
+    warnings = (*warnings, *includes.warnings)
+    return CompiledTopic(topic, version, source_base_url, tuple(triggers), focus_types, warnings, includes)
 
 
 def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definitions) -> SearchParameter | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.domain.change import Interaction
-from hub.domain.event import NotificationEvent
+from hub.domain.change import ChangeId, Interaction
+from hub.domain.event import AdditionalContext, NotificationEvent
 from hub.domain.subscription import Content, SubscriptionKey
 from hub.errors import HubError
 from hub.fhir.splice import with_meta
 from hub.store.changes import Changes, Entry
-from hub.store.event_log import EventLog, Reference
+from hub.store.event_log import EventLog, IncludedReference, Reference
 from hub.store.keys import Partition
 
 
@@ -31,25 +31,46 @@ class EventReader:
         self, key: SubscriptionKey, first_number: int, references: Sequence[Reference], content: Content
     ) -> tuple[NotificationEvent, ...]:
         """The events numbered from ``first_number``; bodies only when ``content`` asks for them."""
-        by_index: dict[int, list[tuple[int, Reference]]] = {}
-        for number, reference in enumerate(references, first_number):
-            by_index.setdefault(reference.partition_index, []).append((number, reference))
-        found: list[NotificationEvent] = []
-        for index, numbered in by_index.items():
+        foci = await self._entries(key, [(one.partition_index, one.change, "") for one in references])
+        included = [] if content is Content.EMPTY else [one for each in references for one in each.included]
+        entries = await self._entries(key, [(one.partition_index, one.change, one.resource) for one in included])
+        context = dict(zip(included, entries, strict=True))
+        return tuple(
+            _event(number, reference, focus, context, content)
+            for number, (reference, focus) in enumerate(zip(references, foci, strict=True), first_number)
+        )
+
+    async def _entries(self, key: SubscriptionKey, wanted: Sequence[tuple[int, ChangeId, str]]) -> list[Entry | None]:
+        found: dict[int, Entry | None] = {}
+        by_index: dict[int, list[int]] = {}
+        for place, (index, _, _) in enumerate(wanted):
+            by_index.setdefault(index, []).append(place)
+        for index, places in by_index.items():
             partition = Partition(key.tenant, key.base, index)
-            entries = await self.changes.entries(partition, [(reference.change, "") for _, reference in numbered])
-            for (number, reference), entry in zip(numbered, entries, strict=True):
-                if entry is None:
-                    raise HubError(f"the change {reference.change} of event {number} is no longer held")
-                carried = content is Content.FULL_RESOURCE and entry.interaction is not Interaction.DELETE
-                found.append(
-                    NotificationEvent(
-                        number=number,
-                        timestamp=reference.change.instant,
-                        type=entry.type,
-                        id=entry.resource_id,
-                        interaction=entry.interaction,
-                        resource=shown(entry) if carried else b"",
-                    )
-                )
-        return tuple(sorted(found, key=lambda event: event.number))
+            entries = await self.changes.entries(partition, [wanted[place][1:] for place in places])
+            found.update(zip(places, entries, strict=True))
+        return [found[place] for place in range(len(wanted))]
+
+
+def _event(
+    number: int,
+    reference: Reference,
+    focus: Entry | None,
+    context: Mapping[IncludedReference, Entry | None],
+    content: Content,
+) -> NotificationEvent:
+    if focus is None:
+        raise HubError(f"the change {reference.change} of event {number} is no longer held")
+    whole = content is Content.FULL_RESOURCE
+    present = [entry for one in reference.included if (entry := context.get(one))]  # a missing include is left out
+    return NotificationEvent(
+        number=number,
+        timestamp=reference.change.instant,
+        type=focus.type,
+        id=focus.resource_id,
+        interaction=focus.interaction,
+        resource=shown(focus) if whole and focus.interaction is not Interaction.DELETE else b"",
+        additional=tuple(
+            AdditionalContext(entry.type, entry.resource_id, shown(entry) if whole else b"") for entry in present
+        ),
+    )
