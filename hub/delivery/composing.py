@@ -44,7 +44,7 @@ async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[
 def compose(
     hold: Hold, subscription: Subscription, events: tuple[NotificationEvent, ...], now: datetime
 ) -> Notification:
-    """The notification of one attempt. Of a batch, ids, events and timestamp are equal on every retry (S-128, ruling 18);
+    """The notification of one attempt. Ids, events and timestamp of a batch are equal on every retry (ruling 18);
     the status in it is the present one (S-112).
     """
     last = hold.progress.frozen_upto if hold.duty is Duty.EVENTS else hold.progress.number
