@@ -62,10 +62,7 @@ class Round:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
             hold = await with_references(self.reader, hold)
-            deadline = _deadline(subscription.channel, since)
-            if deadline < SHORTEST_ATTEMPT_SECONDS:
-                return hold, None
-            return hold, await self._send(hold, subscription, deadline)
+            return hold, await self._send(hold, subscription, since)
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
