@@ -31,5 +31,6 @@ def metadata_answer(
         topics=sorted(set(topic_canonicals)),
         subscription_search=subscriptions.SEARCH_PARAMETERS,
         topic_search=topics.SEARCH_PARAMETERS,
+        system_interactions=("transaction", "batch"),
     )
     return Answer(200, write_json(statement))

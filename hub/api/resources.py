@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from hub.api.address import Address, read_query
-from hub.api.exchange import Exchange
+from hub.api.exchange import ABOUT_THE_ANSWER, Exchange
 from hub.api.history import history_answer, read_history_page
 from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
 from hub.domain.change import ResourceKey
 from hub.errors import Malformed, NotOffered
+from hub.fhir.definitions import definitions
+from hub.fhir.json import read_json
+from hub.fhir.patch import apply_fhirpath_patch, apply_json_patch, read_json_patch
 from hub.intake.changes import Intake, Stored
 from hub.intake.offers import Request
 
-OFFERED = "create (POST /Type), read, vread, update (PUT /Type/id) and delete"
+OFFERED = "create (POST /Type), read, vread, history, update (PUT /Type/id), patch and delete"
+JSON_PATCH = "application/json-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,10 @@ class ResourceRoutes:
                 return await self._create(exchange)
             case "PUT", True, None:
                 return await self._update(exchange)
+            case "PUT" | "DELETE", False, None if exchange.query_without(*ABOUT_THE_ANSWER):
+                return await self._conditional(exchange)
+            case "PATCH", True, None:
+                return await self._patch(exchange)
             case "DELETE", True, None:
                 return await self._delete(exchange)
             case "GET" | "HEAD", True, _:
@@ -74,6 +83,31 @@ class ResourceRoutes:
         resource = exchange.resource_in(raw)
         expected = if_match(exchange.headers)
         stored = await self.intake.update(_key(exchange), raw, resource, request_of(exchange), expected)
+        return _written(exchange, stored)
+
+    async def _conditional(self, exchange: Exchange) -> Answer:
+        exchange.refuse_conditions()
+        query = exchange.query_without(*ABOUT_THE_ANSWER)
+        if exchange.method == "DELETE":
+            gone = await self.intake.delete_where(_key(exchange), query, request_of(exchange))
+            return Answer(204, b"", version_header(gone.version, gone.last_updated.instant) if gone else {})
+        raw = await exchange.body()
+        resource = exchange.resource_in(raw)
+        return _written(
+            exchange, await self.intake.update_where(_key(exchange), query, raw, resource, request_of(exchange))
+        )
+
+    async def _patch(self, exchange: Exchange) -> Answer:
+        exchange.refuse_parameters()
+        exchange.refuse_conditions(but=b"if-match")
+        raw = await exchange.body(also=[JSON_PATCH])
+        if exchange.media_type == JSON_PATCH:
+            change = partial(apply_json_patch, patch=read_json_patch(raw))
+        else:
+            facts = definitions(exchange.address.base)
+            change = partial(apply_fhirpath_patch, parameters=read_json(raw), facts=facts)
+        expected = if_match(exchange.headers)
+        stored = await self.intake.patch(_key(exchange), change, request_of(exchange), raw, expected)
         return _written(exchange, stored)
 
     async def _delete(self, exchange: Exchange) -> Answer:

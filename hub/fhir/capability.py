@@ -23,7 +23,7 @@ TOPIC_SEARCH = ("url", "derived-or-self", "resource", "status")
 _TOKENS = frozenset({"_id", "code", "status", "type"})
 _OWN = frozenset({("SubscriptionTopic", "code")})  # the hub's own search by event code: the standard defines none
 
-_RESOURCE_INTERACTIONS = ("create", "read", "vread", "update", "delete")
+_RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
 _SUBSCRIPTION_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
 _TOPIC_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
 
@@ -98,11 +98,11 @@ def _resource(name: str, interactions: Sequence[str] = _RESOURCE_INTERACTIONS) -
         "versioning": "versioned-update",
         "readHistory": False,  # superseded versions go once nothing needs them (HOUSE ruling 14)
         "updateCreate": True,
-        "conditionalCreate": False,
+        "conditionalCreate": ordinary,
         # the live status of a Subscription changes without a new version: an ETag says nothing about it
         "conditionalRead": "not-match" if ordinary else "not-supported",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": ordinary,
+        "conditionalDelete": "single" if ordinary else "not-supported",
     }
 
 

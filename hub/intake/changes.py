@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
-from hub.errors import Conflict, Gone, NotFound, Refused, Unavailable
+from hub.errors import Conflict, Gone, NotFound, PreconditionFailed, Refused, Unavailable
+from hub.fhir.json import read_json, write_json
 from hub.fhir.splice import with_meta
 from hub.intake.conditions import Condition, Conditions
 from hub.intake.offers import Repeatable, Request, creation, loading, named, refuse, removal, replacement
 from hub.reading.events import shown
-from hub.store.changes import MOST_PER_ACCEPT, Accepted, Changes, Code, Offer
+from hub.store.changes import MOST_PER_ACCEPT, Accepted, Changes, Code, Entry, Offer
 from hub.store.keys import Layout, Partition
 
+MOST_TRIES = 5
 Query = Sequence[tuple[str, str]]
 
 
@@ -71,6 +73,56 @@ class Intake:
         """PUT, also of an id that was never seen (update-as-create counts as create, ruling 12)."""
         return await self.write(replacement(key, raw, resource, Repeatable.of(request, raw), if_match))
 
+    async def update_where(
+        self, key: ResourceKey, query: Query, raw: bytes, resource: Resource, request: Request
+    ) -> Stored:
+        """Conditional update: of the one that is found, else create, with the id of the body if it has one."""
+        condition = await self._condition(key, query)
+        repeatable = Repeatable.of(request, raw)
+        own = resource.get("id")
+        if condition.id:
+            if own not in (None, condition.id):
+                raise Malformed(f"the body has another id than what is found, {condition.id}", expression=f"{key.type}.id")
+            found = replace(key, id=condition.id)
+            body = with_id(raw, resource, condition.id)
+            return await self.write(
+                replacement(found, body, {**resource, "id": condition.id}, repeatable, None, condition)
+            )
+        fresh = replace(key, id=own) if isinstance(own, str) else named(key, repeatable)
+        return await self.write(creation(fresh, raw, resource, repeatable, condition))
+
+    async def delete_where(self, key: ResourceKey, query: Query, request: Request) -> Stored | None:
+        """Conditional delete of the one that is found; None when there is none."""
+        condition = await self._condition(key, query)
+        if not condition.id:
+            return None
+        found = replace(key, id=condition.id)
+        return await self.write(removal(found, Repeatable.of(request, b""), None, condition))
+
+    async def patch(
+        self,
+        key: ResourceKey,
+        change: Callable[[Resource], Resource],
+        request: Request,
+        raw: bytes,
+        if_match: int | None,
+    ) -> Stored:
+        """PATCH: ``change`` of the present version, written only if that is still present; else tried on the newer one.
+
+        ``raw`` is the patch itself, by which a repeat is recognised. Raises NotFound, Gone and what ``change`` raises.
+        """
+        repeatable = Repeatable.of(request, raw)
+        for _ in range(MOST_TRIES):
+            entry = await self._present(key)
+            patched = change(read_json(entry.body))
+            offer = replacement(key, write_json(patched), patched, repeatable, if_match or entry.version)
+            try:
+                return await self.write(offer)
+            except PreconditionFailed:
+                if if_match is not None:
+                    raise
+        raise Conflict(f"{key.reference} is being written by others; send it again")
+
     async def delete(self, key: ResourceKey, request: Request, if_match: int | None) -> Stored:
         """DELETE; of a resource that is already deleted it is no change (idempotent), of an unknown one NotFound."""
         return await self.write(removal(key, Repeatable.of(request, b""), if_match))
@@ -81,13 +133,17 @@ class Intake:
 
     async def read(self, key: ResourceKey, version: int | None = None) -> Stored:
         """The present or a named version. Raises NotFound, and Gone when that version is a deletion."""
+        entry = await self._present(key, version)
+        return Stored(key, entry.version, entry.id, False, shown(entry))
+
+    async def _present(self, key: ResourceKey, version: int | None = None) -> Entry:
         entry = await self._changes.version(self._layout.partition_of(key), key, version)
         if entry is None:
             what = key.reference if version is None else f"version {version} of {key.reference}"
             raise NotFound(f"{what} is not held here")
         if entry.interaction is Interaction.DELETE:
             raise Gone(f"{key.reference} was deleted")
-        return Stored(key, entry.version, entry.id, False, shown(entry))
+        return entry
 
     async def history(self, key: ResourceKey, most: int, before: int) -> list[HistoryVersion]:
         """The versions that are still held, newest first. Raises NotFound when there never was one."""
