@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -132,6 +133,16 @@ async def raw_call(
     start, *bodies = sent
     told = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
     return RawAnswer(start["status"], told, b"".join(each.get("body", b"") for each in bodies))
+
+
+def check(answer: RawAnswer, request: Any = "") -> None:
+    """A refusal is a 4xx with a well-formed OperationOutcome; ``request`` is shown when it is none."""
+    assert 400 <= answer.status < 500, (answer.status, answer.body[:500], request)
+    assert answer.headers["content-type"].startswith(FHIR_JSON)
+    outcome = json.loads(answer.body)
+    assert outcome["resourceType"] == "OperationOutcome" and outcome["issue"]
+    for issue in outcome["issue"]:
+        assert issue["severity"] == "error" and issue["code"] and issue["diagnostics"], issue
 
 
 async def snapshot(hub: Hub) -> dict[bytes, Any]:

@@ -32,7 +32,9 @@ async def test_metadata_names_version_and_base(api: Api) -> None:
     assert (await api.call("HEAD", "metadata")).status_code == 200
 
 
-async def test_topics_are_announced_where_r4_clients_look(claimed: dict[str, dict[str, Any]], base: FhirVersion) -> None:
+async def test_topics_are_announced_where_r4_clients_look(
+    claimed: dict[str, dict[str, Any]], base: FhirVersion
+) -> None:
     """S-199: the only discovery there is on R4."""
     announced = {each["valueCanonical"] for each in claimed["Subscription"]["extension"]}
     assert PATIENT_CHANGE in announced
@@ -65,9 +67,7 @@ async def _walk(api: Api, name: str) -> None:
     assert (await api.delete(here)).status_code == 204
 
 
-async def test_every_claim_about_subscription_works(
-    api: Api, claimed: dict[str, dict[str, Any]], inbox: Inbox
-) -> None:
+async def test_every_claim_about_subscription_works(api: Api, claimed: dict[str, dict[str, Any]], inbox: Inbox) -> None:
     claim = claimed["Subscription"]
     codes = {each["code"] for each in claim["interaction"]}
     assert codes == {"create", "read", "vread", "update", "delete", "search-type"}

@@ -110,10 +110,8 @@ async def test_events_gives_the_asked_numbers_both_ends_included(api: Api, told:
         assert _numbers((await api.get(path + query)).json()) == numbers, query
     posted = await api.post(path, parameters(eventsSinceNumber=2, eventsUntilNumber=3))
     assert _numbers(posted.json()) == [2, 3]
-    integers = {
-        "resourceType": "Parameters",
-        "parameter": [{"name": "eventsSinceNumber", "valueInteger64" if api.base is FhirVersion.R5 else "valueString": "4"}],
-    }  # fmt: skip
+    typed = "valueInteger64" if api.base is FhirVersion.R5 else "valueString"
+    integers = {"resourceType": "Parameters", "parameter": [{"name": "eventsSinceNumber", typed: "4"}]}
     assert _numbers((await api.post(path, integers)).json()) == [4, 5]
 
 

@@ -275,9 +275,7 @@ async def test_a_version_of_odd_digits_is_a_version_like_any_other(api: Api) -> 
     assert (await api.post("Subscription", body)).status_code == 201
 
 
-async def test_a_retired_topic_takes_no_new_subscriptions_and_keeps_those_it_has(
-    api: Api, receiver: Receiver
-) -> None:
+async def test_a_retired_topic_takes_no_new_subscriptions_and_keeps_those_it_has(api: Api, receiver: Receiver) -> None:
     """S-019."""
     url, inbox = fresh_url(), receiver.inbox()
     body = topic(api.base, url, "Patient")

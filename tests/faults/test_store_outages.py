@@ -1,4 +1,4 @@
-"""Redis refuses, loads, freezes or dies: the hub says 503 and never 2xx, hangs for no longer than a time-out, goes on after."""
+"""Redis refuses, loads, freezes or dies: the answer is 503 within a time-out, never 2xx, and it goes on after."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.faults.lives import Lives
 from tests.faults.receiver import Receiver
 
 REPLY_TIMEOUT_SECONDS = 0.5
+LEASE_SECONDS = 6
 TOPIC = "https://fhir-notification-hub.example/topics/patient-change"
 
 
@@ -35,7 +36,6 @@ class Scene:
     lives: Lives
     receiver: Receiver
     operator: Store
-    asked: int = 0
 
     async def put(self, identity: str = "p1", key: str = "") -> httpx.Response:
         """One request, sent once."""
@@ -53,8 +53,8 @@ class Scene:
         assert (await self.lives.request("PUT", "/fhir/r5/Subscription/s", body)).status_code == 201
 
     async def goes_on(self) -> None:
-        """Within a while writes are taken again, and the next one is delivered."""
-        deadline = time.monotonic() + 10
+        """Within a while writes are taken again, and the next one is delivered; a lost reply costs one lease."""
+        deadline = time.monotonic() + LEASE_SECONDS + 6
         while (answer := await self.put("after")).status_code == 503 and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         assert answer.status_code in (200, 201), answer.text
@@ -85,13 +85,15 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     scene = Scene(tmp_path, redis, Lives(url, tmp_path / "hub"), Receiver(), Store(url, Layout()))
     await scene.receiver.start()
     await scene.lives.start()
-    await scene.subscribe()
-    assert (await scene.put()).status_code == 201
-    yield scene
-    await scene.lives.stop()
-    await scene.receiver.stop()
-    await scene.operator.close()
-    await redis.stop()
+    try:
+        await scene.subscribe()
+        await scene.goes_on()
+        yield scene
+    finally:
+        await scene.lives.stop()
+        await scene.receiver.stop()
+        await scene.operator.close()
+        await redis.stop()
 
 
 def is_told_to_come_again(answer: httpx.Response) -> bool:
@@ -150,7 +152,7 @@ async def test_while_redis_is_frozen_nobody_hangs_and_nothing_is_taken_twice(sce
         since = time.monotonic()
         answers = await asyncio.gather(*(scene.put(f"f{number}", key=f"k{number}") for number in range(150)))
         assert all(is_told_to_come_again(answer) for answer in answers)
-        assert time.monotonic() - since < 3 * REPLY_TIMEOUT_SECONDS
+        assert time.monotonic() - since < 4 * REPLY_TIMEOUT_SECONDS
         assert (await scene.lives.hub.readiness())["status"] == "not ready"
         await asyncio.sleep(max(0.0, since + 2 - time.monotonic()))
     await scene.goes_on()
@@ -168,15 +170,16 @@ async def test_a_short_freeze_is_only_slow(scene: Scene) -> None:
 
 
 async def test_a_killed_redis_that_comes_back_loading_is_waited_for(scene: Scene) -> None:
-    """-LOADING: the server listens, but still reads its file; here each key takes it a millisecond."""
-    await scene.operator.send(("EVAL", "for n = 1, 800 do redis.call('SET', 'ballast:' .. n, n) end", 0))
+    """-LOADING: the server listens, but still reads its file; it looks up from it every 1024 commands."""
+    await scene.operator.send(("EVAL", "for n = 1, 6000 do redis.call('SET', 'ballast:' .. n, n) end", 0))
     os.kill(await scene.process_id(), signal.SIGKILL)
     assert is_told_to_come_again(await scene.put())
     folder = scene.folder / "redis"
-    slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", "--hz", "100"]
+    slowly = ["--key-load-delay", "200"]
     options = ["--port", "0", "--unixsocket", str(socket_path(folder)), "--dir", str(folder), "--appendonly", "yes"]
     options += ["--appendfsync", "always", "--save", "", "--logfile", "redis.log", *slowly]
-    with subprocess.Popen([find_server(), *options], stdout=subprocess.DEVNULL) as process:
+    process = subprocess.Popen([find_server(), *options], stdout=subprocess.DEVNULL)
+    try:
         answers = []
         deadline = time.monotonic() + 10
         while (answer := await scene.put("p2")).status_code != 201 and time.monotonic() < deadline:
@@ -186,4 +189,6 @@ async def test_a_killed_redis_that_comes_back_loading_is_waited_for(scene: Scene
         await scene.goes_on()
         (seen,) = await scene.operator.send(("INFO", "errorstats"))
         assert "errorstat_LOADING" in seen, "the hub never met a loading server: the test shows nothing"
-        process.terminate()
+    finally:
+        process.kill()
+        process.wait()

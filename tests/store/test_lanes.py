@@ -85,6 +85,30 @@ async def test_a_caller_that_is_cancelled_never_leaves_its_reply_to_another(stor
             assert found is None or isinstance(found, asyncio.CancelledError)
 
 
+async def test_who_asks_in_the_moment_all_lanes_come_home_is_served(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = asyncio.Event()
+
+    async def exchange(commands: list[Command]) -> list[object]:
+        await home.wait()
+        return list(commands)
+
+    async def ask_and_ask_again(name: str) -> None:
+        for number in range(3):
+            assert await store.send((name, number)) == [(name, number)]
+
+    monkeypatch.setattr(store._lanes, "_exchange", exchange)
+    callers = []
+    for number in range(lanes.LANES):
+        callers.append(asyncio.create_task(ask_and_ask_again(f"caller {number}")))
+        for _ in range(3):
+            await asyncio.sleep(0)  # each on a lane of its own
+    home.set()
+    async with asyncio.timeout(2):
+        await asyncio.gather(*callers)
+
+
 async def test_closing_leaves_nobody_waiting(redis_url: str) -> None:
     store = Store(redis_url, Layout())
     callers = [asyncio.create_task(store.send(*[("PING",)] * 200)) for _ in range(50)]
