@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
-from hub.errors import Conflict, Gone, NotFound, PreconditionFailed, Refused, Unavailable
+from hub.errors import Conflict, Gone, Malformed, NotFound, PreconditionFailed, Refused, Unavailable
 from hub.fhir.json import read_json, write_json
-from hub.fhir.splice import with_meta
+from hub.fhir.splice import with_id, with_meta
 from hub.intake.conditions import Condition, Conditions
 from hub.intake.offers import Repeatable, Request, creation, loading, named, refuse, removal, replacement
 from hub.reading.events import shown
@@ -82,7 +82,9 @@ class Intake:
         own = resource.get("id")
         if condition.id:
             if own not in (None, condition.id):
-                raise Malformed(f"the body has another id than what is found, {condition.id}", expression=f"{key.type}.id")
+                raise Malformed(
+                    f"the body has another id than what is found, {condition.id}", expression=f"{key.type}.id"
+                )
             found = replace(key, id=condition.id)
             body = with_id(raw, resource, condition.id)
             return await self.write(
