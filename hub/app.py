@@ -10,13 +10,16 @@ from typing import Any
 from starlette.types import ASGIApp
 
 import hub
+from hub.api.basic import BasicRoutes
 from hub.api.bundles import BundleRoutes
 from hub.api.metadata import metadata_answer
+from hub.api.operation_definitions import OperationDefinitionRoutes
 from hub.api.pages import application
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import TopicRoutes
+from hub.api.versions import SystemRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import Sender
@@ -36,6 +39,7 @@ from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
 from hub.intake.retention import Janitor
+from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, load_shipped
 from hub.reading.definitions import DefinitionCache
@@ -47,6 +51,7 @@ from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.event_log import EventLog
+from hub.store.guards import Guards
 from hub.store.keys import Layout, Partition
 from hub.store.registry import Registry as RegistryLog
 from hub.store.secrets import Secrets
@@ -103,17 +108,21 @@ class Hub:
 
     def _wire_intake(self) -> None:
         layout, owner = self.store.layout, Owner(self.instance.name, secrets.token_hex(8))
-        inclusion = Inclusion(self.changes, layout, self.registry)
+        self.reverse_includes = {
+            version: ReverseIncludes(self.store, self.changes, self.registry, TENANT, version)
+            for version in FhirVersion
+        }
+        inclusion = Inclusion(self.changes, layout, self.registry, self.reverse_includes)
         self.evaluators = {
             partition: Evaluator(
-                partition, owner, layout, self.changes, self.agenda, self.registry, inclusion, self.worker
+                partition, owner, layout, self.changes, self.agenda, self.registry, inclusion, reverse, self.worker
             )
-            for version in FhirVersion
+            for version, reverse in self.reverse_includes.items()
             for partition in layout.partitions_of(TENANT, version)
         }
         conditions = Conditions(self.changes, layout)
         self.intake = Intake(self.changes, conditions, layout, self._accepted)
-        self.bundle_intake = BundleIntake(self.intake, conditions)
+        self.bundle_intake = BundleIntake(self.intake)
         self.limits = Limits(
             default_timeout_seconds=self.settings.default_timeout_seconds,
             min_heartbeat_seconds=self.settings.heartbeat_min_seconds,
@@ -149,6 +158,8 @@ class Hub:
             self.supervisor.start(f"evaluator {partition}", evaluator.run)
         if self._embedded:
             self.supervisor.start("embedded Redis", self._embedded.watch)
+        for version, reverse in self.reverse_includes.items():
+            self.supervisor.start(f"reverse index {version}", reverse.run)
         self.supervisor.start("delivery", self.worker.run)
         self.supervisor.start("janitor", self.janitor.run)
 
@@ -196,12 +207,16 @@ class Hub:
             self.progress,
             self.registry,
             self.subscriptions,
+            Guards(self.store),
             self.settings.source_base_url_of,
         )
+        resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service)
         rooms: dict[str, Routes] = {
-            "": BundleRoutes(self.bundle_intake, self.settings.max_bundle_bytes),
+            "": SystemRoutes(BundleRoutes(self.bundle_intake, self.settings.max_bundle_bytes)),
+            "Basic": BasicRoutes(topic_routes, resource_routes),
+            "OperationDefinition": OperationDefinitionRoutes(resource_routes),
             "Subscription": subscription_routes,
-            "SubscriptionTopic": TopicRoutes(self.topic_service),
+            "SubscriptionTopic": topic_routes,
         }
 
         async def metadata(version: FhirVersion) -> Any:
@@ -212,7 +227,7 @@ class Hub:
             return metadata_answer(version, base_url, hub.__version__, self.started, description, topics)
 
         return FhirServer(
-            guard, ResourceRoutes(self.intake), rooms, metadata, self.settings.base_url_of,
+            guard, resource_routes, rooms, metadata, self.settings.base_url_of,
             self.settings.max_body_bytes,
         )  # fmt: skip
 

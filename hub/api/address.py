@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed, NotFound
 
 PREFIX = "/fhir/"
-MOST_PARAMETERS = 1000
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _VERSION_ID = re.compile(r"[1-9][0-9]{0,14}")
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _BASES = {version.value: version for version in FhirVersion}
 
 
@@ -87,17 +84,3 @@ def _checked(identity: str) -> str:
 
 def _listed_bases() -> str:
     return ", ".join(version.path for version in FhirVersion)
-
-
-def read_query(raw: bytes) -> list[tuple[str, str]]:
-    """The decoded pairs of a query string, in order. Raises Malformed when it is not percent-encoded UTF-8."""
-    if not raw:
-        return []
-    try:
-        if _BROKEN_ESCAPE.search(raw):
-            raise ValueError("a % that is followed by no two hexadecimal digits")
-        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
-    except ValueError as problem:  # UnicodeDecodeError is one
-        raise Malformed(
-            f"the query string is not percent-encoded UTF-8 of at most {MOST_PARAMETERS} parameters", code="invalid"
-        ) from problem

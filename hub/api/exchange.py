@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.types import Receive, Scope
 
-from hub.api.address import Address, read_query
+from hub.api.address import Address
 from hub.api.wire import Preference, check_accept, check_content_type, header, headers_of, read_body
 from hub.errors import Malformed, NotFound
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
+from hub.fhir.query_strings import read_query
 
 DEFAULT_TENANT = "default"
 ABOUT_THE_ANSWER = ("_format", "_pretty")
@@ -36,6 +37,7 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._most_bytes = most_bytes
+        self._raw: bytes | None = None
         check_accept(self.headers, self.query, address.base)
         self.preference = Preference(self.headers)
 
@@ -63,10 +65,15 @@ class Exchange:
         return self.header(b"content-type").partition(";")[0].strip().lower()
 
     async def body(self, most_bytes: int = 0, also: Sequence[str] = ()) -> bytes:
-        """The whole body, announced as FHIR JSON or as one of ``also``. Raises UnsupportedMediaType, TooLarge."""
+        """The whole body, announced as FHIR JSON or as one of ``also``; asked again, the same bytes.
+
+        Raises UnsupportedMediaType, TooLarge.
+        """
         if self.media_type not in also:
             check_content_type(self.headers, self.address.base)
-        return await read_body(self._scope, self._receive, most_bytes or self._most_bytes)
+        if self._raw is None:
+            self._raw = await read_body(self._scope, self._receive, most_bytes or self._most_bytes)
+        return self._raw
 
     async def optional_body(self) -> dict[str, Any] | None:
         """The resource of a POSTed operation; None when nothing was sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,36 +10,44 @@ import orjson
 
 from hub.api.exchange import Exchange
 from hub.api.wire import Answer, version_header
-from hub.domain.change import Interaction
+from hub.domain.change import ChangeId, Interaction
 from hub.errors import Malformed
 from hub.fhir.json import write_instant, write_json
 from hub.intake.changes import HistoryVersion
 
 DEFAULT_COUNT = 50
 MOST_PER_PAGE = 500
+PAGE = "_page"
+"""In links: the change of the resource at which the page begins."""
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_PLACE = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _METHODS = {Interaction.CREATE: "POST", Interaction.DELETE: "DELETE"}
 _STATUSES = {"POST": "201 Created", "PUT": "200 OK", "DELETE": "204 No Content"}
 
 
-def read_history_page(exchange: Exchange) -> tuple[int, int]:
-    """(how many, before which version) from ``_count`` and ``_before``; 0 = from the newest. Raises Malformed."""
-    count, before = DEFAULT_COUNT, 0
+def read_history_page(exchange: Exchange) -> tuple[int, ChangeId | None]:
+    """(how many, from which change on) of ``_count`` and of the link to a further page; None = from the newest.
+
+    Raises Malformed for any other parameter.
+    """
+    count, first = DEFAULT_COUNT, None
     for name, value in exchange.query_without("_format", "_pretty"):
-        if name not in ("_count", "_before") or not value.isdigit() or len(value) > 15:
-            raise Malformed("_history takes _count, a whole number; links lead to further pages", code="not-supported")
-        if name == "_count":
+        if name == "_count" and _WHOLE.fullmatch(value):
             count = min(max(int(value), 1), MOST_PER_PAGE)
+        elif name == PAGE and _PLACE.fullmatch(value):
+            first = ChangeId.parse(value)
         else:
-            before = int(value)
-    return count, before
+            raise Malformed("_history takes _count, a whole number; links lead to further pages", code="not-supported")
+    return count, first
 
 
 def history_answer(exchange: Exchange, versions: list[HistoryVersion], count: int) -> Answer:
     """The Bundle of one page; a next link while there may be older versions."""
     address = f"{exchange.base_url}/{exchange.address.type}/{exchange.address.id}"
-    links = [{"relation": "self", "url": f"{address}/_history"}]
-    if len(versions) == count and versions[-1].version > 1:
-        query = urlencode({"_count": count, "_before": versions[-1].version})
+    asked = urlencode(exchange.query_without())
+    links = [{"relation": "self", "url": f"{address}/_history" + (f"?{asked}" if asked else "")}]
+    if versions and versions[-1].earlier:
+        query = urlencode({"_count": count, PAGE: str(versions[-1].earlier)})
         links.append({"relation": "next", "url": f"{address}/_history?{query}"})
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "history", "link": links}
     if versions:

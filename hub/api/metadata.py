@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from hub.api import subscriptions, topics
 from hub.api.wire import Answer
 from hub.domain.versions import FhirVersion
 from hub.fhir.capability import capability_statement
@@ -29,8 +28,6 @@ def metadata_answer(
         description=description,
         resource_types=definitions(version).resource_types,
         topics=sorted(set(topic_canonicals)),
-        subscription_search=subscriptions.SEARCH_PARAMETERS,
-        topic_search=topics.SEARCH_PARAMETERS,
         system_interactions=("transaction", "batch"),
     )
     return Answer(200, write_json(statement))

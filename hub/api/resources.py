@@ -1,11 +1,11 @@
-"""Ordinary resources over HTTP: create, read, vread, update, delete. The hot route: plain ASGI, no framework."""
+"""Ordinary resources over HTTP: create, read, vread, history, update, patch, delete. The hot route: plain ASGI."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
 
-from hub.api.address import Address, read_query
+from hub.api.address import Address
 from hub.api.exchange import ABOUT_THE_ANSWER, Exchange
 from hub.api.history import history_answer, read_history_page
 from hub.api.wire import Answer, if_match, none_match, version_header
@@ -15,11 +15,13 @@ from hub.errors import Malformed, NotOffered
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
 from hub.fhir.patch import apply_fhirpath_patch, apply_json_patch, read_json_patch
+from hub.fhir.query_strings import read_written_query
 from hub.intake.changes import Intake, Stored
-from hub.intake.offers import Request
+from hub.intake.offers import Repeatable, Request
 
 OFFERED = "create (POST /Type), read, vread, history, update (PUT /Type/id), patch and delete"
 JSON_PATCH = "application/json-patch+json"
+READS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,8 @@ class ResourceRoutes:
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
-        if (
-            address.special == "_history"
-            and address.id
-            and not address.operation
-            and exchange.method in ("GET", "HEAD")
-        ):
-            exchange.check_type()
-            count, before = read_history_page(exchange)
-            return history_answer(exchange, await self.intake.history(_key(exchange), count, before), count)
+        if address.special == "_history" and address.id and not address.operation and exchange.method in READS:
+            return await self._history(exchange)
         if address.operation or address.special or not address.type:
             raise NotOffered(f"this is not offered; on {address.base.path} there are {OFFERED}")
         exchange.check_type()
@@ -64,16 +59,17 @@ class ResourceRoutes:
 
     async def _history(self, exchange: Exchange) -> Answer:
         exchange.check_type()
-        count, before = read_history_page(exchange)
-        return history_answer(exchange, await self.intake.history(_key(exchange), count, before), count)
+        count, first = read_history_page(exchange)
+        return history_answer(exchange, await self.intake.history(_key(exchange), count, first), count)
 
     async def _create(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-none-exist")
         raw = await exchange.body()
         resource = exchange.resource_in(raw)
-        condition = read_query(exchange.header(b"if-none-exist").lstrip("?").encode())
-        stored = await self.intake.create(_key(exchange), raw, resource, request_of(exchange), condition)
+        conditional = b"if-none-exist" in exchange.headers
+        condition = read_written_query(exchange.header(b"if-none-exist")) if conditional else ()
+        stored = await self.intake.create(_key(exchange), raw, resource, _repeatable(exchange, raw), condition)
         return _written(exchange, stored)
 
     async def _update(self, exchange: Exchange) -> Answer:
@@ -82,20 +78,21 @@ class ResourceRoutes:
         raw = await exchange.body()
         resource = exchange.resource_in(raw)
         expected = if_match(exchange.headers)
-        stored = await self.intake.update(_key(exchange), raw, resource, request_of(exchange), expected)
+        stored = await self.intake.update(_key(exchange), raw, resource, _repeatable(exchange, raw), expected)
         return _written(exchange, stored)
 
     async def _conditional(self, exchange: Exchange) -> Answer:
-        exchange.refuse_conditions()
-        query = exchange.query_without(*ABOUT_THE_ANSWER)
+        exchange.refuse_conditions(but=b"if-match")
+        query, expected = exchange.query_without(*ABOUT_THE_ANSWER), if_match(exchange.headers)
         if exchange.method == "DELETE":
-            gone = await self.intake.delete_where(_key(exchange), query, request_of(exchange))
+            repeatable = _repeatable(exchange, b"")
+            gone = await self.intake.delete_where(_key(exchange), query, repeatable, expected)
             return Answer(204, b"", version_header(gone.version, gone.last_updated.instant) if gone else {})
         raw = await exchange.body()
         resource = exchange.resource_in(raw)
-        return _written(
-            exchange, await self.intake.update_where(_key(exchange), query, raw, resource, request_of(exchange))
-        )
+        repeatable = _repeatable(exchange, raw)
+        stored = await self.intake.update_where(_key(exchange), query, raw, resource, repeatable, expected)
+        return _written(exchange, stored)
 
     async def _patch(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
@@ -107,13 +104,13 @@ class ResourceRoutes:
             facts = definitions(exchange.address.base)
             change = partial(apply_fhirpath_patch, parameters=read_json(raw), facts=facts)
         expected = if_match(exchange.headers)
-        stored = await self.intake.patch(_key(exchange), change, request_of(exchange), raw, expected)
+        stored = await self.intake.patch(_key(exchange), change, _repeatable(exchange, raw), expected)
         return _written(exchange, stored)
 
     async def _delete(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        stored = await self.intake.delete(_key(exchange), request_of(exchange), if_match(exchange.headers))
+        stored = await self.intake.delete(_key(exchange), _repeatable(exchange, b""), if_match(exchange.headers))
         headers = version_header(stored.version, stored.last_updated.instant)
         if exchange.preference.outcome:
             return Answer(200, all_well("deleted"), headers)
@@ -142,6 +139,10 @@ def request_of(exchange: Exchange) -> Request:
         request_id=exchange.header(b"x-request-id"),
         correlation=exchange.header(b"x-correlation-id"),
     )
+
+
+def _repeatable(exchange: Exchange, body: bytes) -> Repeatable:
+    return Repeatable.of(request_of(exchange), body)
 
 
 def _idempotency_key(exchange: Exchange) -> str:

@@ -1,74 +1,78 @@
-"""What searches share: parameters, pages, and the searchset Bundle."""
+"""Answering a search: the matches in order, a page of them, and the searchset Bundle."""
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
-from hub.api.exchange import ABOUT_THE_ANSWER, Exchange
-from hub.errors import Malformed
+from hub.api.exchange import Exchange
+from hub.api.search_request import Search
+from hub.api.wire import Answer
+from hub.domain.change import Resource
+from hub.errors import Issue
 from hub.fhir.json import write_json
+from hub.fhir.outcomes import operation_outcome
+from hub.fhirpath import FHIRPathEvaluationError
 
-DEFAULT_COUNT = 100
-MOST_PER_PAGE = 1000
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """``count`` resources whose id comes after ``after``."""
-
-    count: int = DEFAULT_COUNT
-    after: str = ""
+PAUSE_AFTER = 500
+"""So many resources are looked at before others get their turn."""
 
 
-def read_page(query: Iterable[tuple[str, str]]) -> tuple[Page, list[tuple[str, str]]]:
-    """The page that is asked for, and the conditions. Raises Malformed."""
-    count, after, conditions = DEFAULT_COUNT, "", []
-    for name, value in query:
-        if name == "_count":
-            if not _WHOLE_NUMBER.fullmatch(value):
-                raise Malformed(f"_count must be a whole number, not {value}", code="value")
-            count = min(int(value), MOST_PER_PAGE)
-        elif name == "_after":
-            after = value
-        elif name not in ABOUT_THE_ANSWER:
-            conditions.append((name, value))
-    return Page(count, after), conditions
+async def search_answer(
+    exchange: Exchange, search: Search, held: Iterable[Resource], show: Callable[[str], dict[str, Any]]
+) -> Answer:
+    """The page that ``search`` asks for. ``held`` are all resources with id, meta and what is searched, header values
+    masked; ``show`` gives the whole resource of an id."""
+    matches, faults = await select(search, held)
+    ordered = search.order.sorted(matches)
+    rest = [resource for resource in ordered if not search.after or search.order.is_after(resource, search.after)]
+    page = [] if search.only_total else rest[: search.count]
+    following = search.order.mark(page[-1]) if page and len(rest) > len(page) else ""
+    resources = [show(resource["id"]) for resource in page]
+    issues = [*search.ignored, *faults]
+    return Answer(200, _searchset(exchange, search, resources, len(matches), following, issues))
 
 
-def page_of(found: Sequence[Item], page: Page, identity: Callable[[Item], str]) -> tuple[list[Item], str]:
-    """The items of a page, out of all in the order of their ids; and after which id the next page begins, "" = none."""
-    rest = [item for item in found if identity(item) > page.after]
-    shown = rest[: page.count]
-    return shown, identity(shown[-1]) if shown and len(rest) > len(shown) else ""
+async def select(search: Search, held: Iterable[Resource]) -> tuple[list[Resource], list[Issue]]:
+    """Those that match, and what could not be judged: it counts as no match, and the answer says so."""
+    matches: list[Resource] = []
+    faults: list[Issue] = []
+    for number, resource in enumerate(held, 1):
+        try:
+            if search.matches(resource):
+                matches.append(resource)
+        except FHIRPathEvaluationError as problem:
+            faults.append(Issue("processing", f"{resource['id']} was left out: {problem}", severity="warning"))
+        if number % PAUSE_AFTER == 0:
+            await asyncio.sleep(0)
+    return matches, faults
 
 
-def searchset(
-    exchange: Exchange, resource_type: str, resources: Sequence[dict[str, Any]], total: int, page: Page, following: str
+def _searchset(
+    exchange: Exchange,
+    search: Search,
+    resources: Sequence[dict[str, Any]],
+    total: int,
+    following: str,
+    issues: Sequence[Issue],
 ) -> bytes:
-    """The Bundle of one page, with links to itself and to the next."""
-    address = f"{exchange.base_url}/{resource_type}"
-    links = [{"relation": "self", "url": _url(address, exchange.query)}]
+    address = f"{exchange.base_url}/{exchange.address.type}"
+    links = [{"relation": "self", "url": _url(address, search.pairs)}]
     if following:
-        query = [*exchange.query_without("_after", "_count"), ("_count", str(page.count)), ("_after", following)]
-        links.append({"relation": "next", "url": _url(address, query)})
+        query = [pair for pair in search.pairs if pair[0] != "_after"]
+        links.append({"relation": "next", "url": _url(address, [*query, ("_after", following)])})
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}
-    if resources:
-        bundle["entry"] = [
-            {"fullUrl": f"{address}/{resource['id']}", "resource": resource, "search": {"mode": "match"}}
-            for resource in resources
-        ]
+    entries: list[dict[str, Any]] = [
+        {"fullUrl": f"{address}/{resource['id']}", "resource": resource, "search": {"mode": "match"}}
+        for resource in resources
+    ]
+    if issues:
+        entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
+    if entries:
+        bundle["entry"] = entries
     return write_json(bundle)
-
-
-def unknown_parameter(name: str, known: Iterable[str]) -> Malformed:
-    return Malformed(f"the search parameter {name} is not offered; there are {', '.join(known)}", code="not-supported")
 
 
 def _url(address: str, query: Sequence[tuple[str, str]]) -> str:

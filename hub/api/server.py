@@ -13,13 +13,15 @@ from hub.api.exchange import Exchange
 from hub.api.wire import Answer, header, headers_of, internal_fault, refused
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, NotOffered
+from hub.fhir.searches import offered
 from hub.security.tokens import Guard
 
 DEV_HEADER = "X-Hub-Dev"
 """On every answer while everybody is let in (SECURITY A1)."""
 READS = ("GET", "HEAD")
-SEARCHED_TYPES = ("Subscription", "SubscriptionTopic")
-OPEN_PATHS = frozenset(f"{version.path}/metadata" for version in FhirVersion)
+OWN_ROOMS = ("Subscription", "SubscriptionTopic")
+"""They are neither patched nor listed by version; everything else is."""
+OPEN_PATHS = frozenset(f"{version.path}/{name}" for version in FhirVersion for name in ("metadata", "$versions"))
 
 
 class Routes(Protocol):
@@ -69,7 +71,7 @@ class FhirServer:
 
 
 def _is_open(scope: Scope) -> bool:
-    """``{base}/metadata`` tells nothing about anybody and is how a client learns what to send (S-201)."""
+    """``metadata`` and ``$versions`` tell nothing about anybody; by them a client learns what to send (S-201)."""
     return scope["method"] in READS and scope["path"] in OPEN_PATHS
 
 
@@ -81,13 +83,21 @@ def _allowed(address: Address | None, method: str) -> str:
 
 
 def _methods(address: Address) -> tuple[str, ...]:
-    searched = address.type in SEARCHED_TYPES
+    searched, ordinary = bool(offered(address.type, address.base)), address.type not in OWN_ROOMS
     if address.operation:
-        return (*READS, "POST") if address.type == "Subscription" else ()
+        return _operation_methods(address)
+    if address.special == "_search":
+        return ("POST",) if searched else ()
     if address.special:
-        return READS if address.is_metadata else ()
+        return READS if address.is_metadata or (address.special == "_history" and address.id and ordinary) else ()
     if address.version is not None:
         return READS
     if address.id:
-        return (*READS, "PUT", "DELETE")
-    return (*(READS if searched else ()), "POST") if address.type else ()
+        return (*READS, "PUT", *(("PATCH",) if ordinary else ()), "DELETE")
+    return (*(READS if searched else ()), "POST")
+
+
+def _operation_methods(address: Address) -> tuple[str, ...]:
+    if address.type:
+        return (*READS, "POST") if address.type == "Subscription" else ()
+    return (*READS, "POST") if address.operation == "versions" else ("POST",)

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hub.api.exchange import Exchange
-from hub.api.searching import page_of, read_page, searchset, unknown_parameter
+from hub.api.resources import request_of
+from hub.api.search_request import asked_of, read_search
+from hub.api.searching import search_answer, select
 from hub.api.wire import Answer, if_match, version_header
 from hub.api.writing import all_well, written
-from hub.domain.subscription import Status, SubscriptionKey
+from hub.domain.subscription import SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Malformed, NotFound, NotOffered
+from hub.errors import Gone, Malformed, NotFound, NotOffered, PreconditionFailed
 from hub.fhir.dialects import dialect
 from hub.fhir.json import write_json
 from hub.fhir.operations import events_parameters, status_parameters
+from hub.fhir.query_strings import read_written_query
+from hub.intake.offers import Repeatable, derived_id
 from hub.intake.progress import ProgressService
-from hub.intake.registry import Registered, Registry
+from hub.intake.registry import Registry
+from hub.intake.subscription_list import SubscriptionList, list_subscriptions
 from hub.intake.subscriptions import ShownSubscription, SubscriptionService
-from hub.store.subscriptions import Record, Subscriptions
+from hub.store.guards import Guards
+from hub.store.subscriptions import Subscriptions
 
 OFFERED = "create, read, vread, update, delete, search, $status and $events"
-SEARCH_PARAMETERS = ("_id", "status", "topic", "type", "url")
-
-Test = Callable[[Registered, Record], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,15 @@ class SubscriptionRoutes:
     progress: ProgressService
     registry: Registry
     subscriptions: Subscriptions
+    guards: Guards
     source_base_url: Callable[[FhirVersion], str]
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
         if address.operation:
             return await self._operation(exchange)
+        if address.special == "_search" and not address.id:
+            return await self._search(exchange)
         if address.special:
             raise NotOffered(f"{address.special} is not offered; on Subscription there are {OFFERED}")
         match exchange.method, bool(address.id), address.version:
@@ -56,11 +63,64 @@ class SubscriptionRoutes:
                 raise NotOffered(f"{exchange.method} is not offered here; on Subscription there are {OFFERED}")
 
     async def _create(self, exchange: Exchange) -> Answer:
+        """A repeat of the same request gets the answer of the first; a condition that finds one, that one."""
         exchange.refuse_parameters()
-        exchange.refuse_conditions()
-        resource = exchange.resource_in(await exchange.body())
-        shown = await self.service.register(_key(exchange), exchange.principal, resource)
-        return _written(exchange, shown)
+        exchange.refuse_conditions(but=b"if-none-exist")
+        raw = await exchange.body()
+        resource = exchange.resource_in(raw)
+        condition = exchange.headers.get(b"if-none-exist")
+        repeatable = Repeatable.of(request_of(exchange), raw if condition is None else raw + b"\0" + condition)
+        if first := await self._first_answer(exchange, repeatable):
+            return _written(exchange, first)
+        if condition is None:
+            return _written(exchange, await self._register(exchange, resource, repeatable))
+        return await self._create_unless_found(exchange, resource, repeatable)
+
+    async def _first_answer(self, exchange: Exchange, repeatable: Repeatable) -> ShownSubscription | None:
+        """Raises Gone when the answer is to an Idempotency-Key and what it created was deleted since."""
+        if not repeatable.name:
+            return None
+        key = replace(_key(exchange), id=derived_id(repeatable))
+        try:
+            return await self.service.first_answer(key, repeatable.fingerprint)
+        except Gone:
+            if b"idempotency-key" in exchange.headers:
+                raise
+            return None  # some clients never change their X-Request-ID
+
+    async def _register(
+        self, exchange: Exchange, resource: dict[str, Any], repeatable: Repeatable
+    ) -> ShownSubscription:
+        key = replace(_key(exchange), id=derived_id(repeatable))
+        if await self.service.was_deleted(key):
+            key = replace(key, id="")
+        try:
+            return await self.service.register(key, exchange.principal, resource, repeatable.fingerprint)
+        except PreconditionFailed:
+            if first := await self._first_answer(exchange, repeatable):  # the same request, at the same moment
+                return first
+            raise
+
+    async def _create_unless_found(
+        self, exchange: Exchange, resource: dict[str, Any], repeatable: Repeatable
+    ) -> Answer:
+        """``If-None-Exist``: what it finds is told instead (200); several are 412. Two at once create one."""
+        base = exchange.address.base
+        search = read_search(read_written_query(exchange.header(b"if-none-exist")), "Subscription", base)
+        if not search.clauses:
+            raise Malformed("If-None-Exist says what must not exist; write search parameters", code="required")
+        async with self.guards.hold(f"subscribe|{exchange.tenant}|{base}"):
+            if first := await self._first_answer(exchange, repeatable):
+                return _written(exchange, first)
+            listed = await self._listed(exchange)
+            matches, faults = await select(search, listed.searched())
+            if faults:
+                raise PreconditionFailed(*(replace(fault, severity="error") for fault in faults))
+            if len(matches) > 1:
+                raise PreconditionFailed(f"{len(matches)} Subscriptions meet If-None-Exist; name one of them")
+            if matches:
+                return _written(exchange, listed.show(matches[0]["id"]))
+            return _written(exchange, await self._register(exchange, resource, repeatable))
 
     async def _update(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
@@ -97,25 +157,13 @@ class SubscriptionRoutes:
         raise NotFound(f"there is no operation ${address.operation} here; there are $status and, on an id, $events")
 
     async def _search(self, exchange: Exchange) -> Answer:
-        page, conditions = read_page(exchange.query)
-        tests = [_test(name, value) for name, value in conditions]
-        await self.registry.refresh()
-        known = list(self.registry.all_of(exchange.tenant, exchange.address.base))
-        records = await self.subscriptions.records([str(registered.key) for registered in known])
-        found = sorted(
-            (
-                (registered, record)
-                for registered, record in zip(known, records, strict=True)
-                if record and record.status and all(test(registered, record) for test in tests)
-            ),
-            key=lambda pair: pair[0].key.id,
-        )
-        shown, following = page_of(found, page, lambda pair: pair[0].key.id)
-        resources = [
-            self.service.show(registered.key, registered.definition_version, registered.definition, record).resource
-            for registered, record in shown
-        ]
-        return Answer(200, searchset(exchange, "Subscription", resources, len(found), page, following))
+        search = await asked_of(exchange)
+        listed = await self._listed(exchange)
+        return await search_answer(exchange, search, listed.searched(), lambda identity: listed.show(identity).resource)
+
+    async def _listed(self, exchange: Exchange) -> SubscriptionList:
+        base = exchange.address.base
+        return await list_subscriptions(exchange.tenant, base, self.service, self.registry, self.subscriptions)
 
 
 def _key(exchange: Exchange) -> SubscriptionKey:
@@ -132,29 +180,3 @@ def _written(exchange: Exchange, shown: ShownSubscription) -> Answer:
     body = write_json(shown.resource)
     said = "stored; a handshake goes out whenever one is due"
     return written(exchange, shown.created, location, headers, body, said=said, warnings=shown.warnings)
-
-
-def _test(name: str, value: str) -> Test:
-    """One search condition; commas are OR. Raises Malformed for what is not offered."""
-    wanted = set(value.split(","))
-    match name:
-        case "_id":
-            return lambda registered, record: registered.key.id in wanted
-        case "status":
-            if not wanted <= set(Status):
-                raise Malformed(f"status must be one of {', '.join(Status)}", code="value")
-            return lambda registered, record: record.status in wanted
-        case "topic" | "criteria":
-            return lambda registered, record: _names_topic(registered.subscription.topic, wanted)
-        case "type":
-            codes = {code.rpartition("|")[2] for code in wanted}
-            return lambda registered, record: registered.subscription.channel.type in codes
-        case "url":
-            return lambda registered, record: registered.subscription.channel.endpoint in wanted
-        case _:
-            raise unknown_parameter(name, SEARCH_PARAMETERS)
-
-
-def _names_topic(topic: str, wanted: set[str]) -> bool:
-    """A canonical without version means every version of it (S-256)."""
-    return topic in wanted or topic.partition("|")[0] in wanted

@@ -106,11 +106,16 @@ def check_accept(headers: Mapping[bytes, bytes], query: Iterable[tuple[str, str]
     wanted = [value for name, value in query if name == "_format"]
     if wanted:
         if not _acceptable(wanted[-1], version):
-            raise NotAcceptable(f"_format {wanted[-1]} is not served; use json")
+            raise NotAcceptable(f"_format {wanted[-1]} is not served; use {_served(version)}")
         return
     accept = header(headers, b"accept")
     if accept and not any(_acceptable(part, version) for part in accept.split(",")):
-        raise NotAcceptable(f"none of {accept} is served; use {FHIR_JSON}")
+        raise NotAcceptable(f"none of {accept} is served; use {_served(version)}")
+
+
+def _served(version: FhirVersion) -> str:
+    others = ", ".join(f"{other.mime_parameter} at {other.path}" for other in FhirVersion if other is not version)
+    return f"json ({FHIR_JSON}; fhirVersion={version.mime_parameter}); there is no XML; other versions are {others}"
 
 
 def _acceptable(media_range: str, version: FhirVersion) -> bool:
@@ -126,7 +131,8 @@ def check_content_type(headers: Mapping[bytes, bytes], version: FhirVersion) -> 
     name, *parameters = (part.strip().lower() for part in written.split(";"))
     charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
     if name not in _JSON_TYPES or not _own_version(parameters, version) or charsets not in ([], ["utf-8"]):
-        raise UnsupportedMediaType(f"the body must be {FHIR_JSON} in UTF-8, not {written or 'without a Content-Type'}")
+        own = f"{FHIR_JSON} (fhirVersion={version.mime_parameter}, or none said) in UTF-8"
+        raise UnsupportedMediaType(f"the body must be {own}, not {written or 'without a Content-Type'}")
 
 
 def _own_version(parameters: Iterable[str], version: FhirVersion) -> bool:
@@ -136,13 +142,14 @@ def _own_version(parameters: Iterable[str], version: FhirVersion) -> bool:
 
 
 class Preference:
-    """What ``Prefer: return=…`` asks for; the whole resource when nothing is said."""
+    """What ``Prefer`` asks for: ``return=…``, the whole resource when nothing is said, and ``handling=lenient``."""
 
     def __init__(self, headers: Mapping[bytes, bytes]) -> None:
         wanted = re.findall(r"return=([A-Za-z]+)", header(headers, b"prefer"))
         self.minimal = wanted[:1] == ["minimal"]
         self.representation = wanted[:1] == ["representation"]
         self.outcome = wanted[:1] == ["OperationOutcome"]
+        self.lenient = re.findall(r"handling=([a-z]+)", header(headers, b"prefer"))[:1] == ["lenient"]
 
 
 def refused(problem: HubError, allow: str) -> Answer:

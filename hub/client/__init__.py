@@ -1,1 +1,1 @@
-"""The HTTP client of the command line. It imports nothing of the server."""
+"""The HTTP client of the command line. It imports nothing of the server but its errors."""

@@ -60,13 +60,17 @@ class NotificationShape:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionTopic:
-    """A topic; ``url`` is its canonical without version, ``status`` draft | active | retired | unknown (S-018)."""
+    """A topic; ``url`` is its canonical without version, ``status`` draft | active | retired | unknown (S-018).
+
+    ``effective_until`` is ``effectivePeriod.end``, a FHIR dateTime, "" when its end is open.
+    """
 
     url: str
     version: str = ""
     status: str = "active"
     title: str = ""
     derived_from: tuple[str, ...] = ()
+    effective_until: str = ""
     resource_triggers: tuple[ResourceTrigger, ...] = ()
     event_trigger_count: int = 0
     can_filter_by: tuple[CanFilterBy, ...] = ()

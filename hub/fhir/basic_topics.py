@@ -7,7 +7,7 @@ A Basic is turned into the R5 JSON that its extensions stand for and read as suc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +52,12 @@ def read_basic_topic(resource: Json) -> SubscriptionTopic:
 def basic_as_topic(resource: Json) -> dict[str, Any]:
     """The R5 JSON that the ``Basic`` stands for; raises what ``read_basic_topic`` raises for an unreadable Basic."""
     return _converted(resource)[0]
+
+
+def told_in_basic(resource: Json, issues: Iterable[Issue]) -> tuple[Issue, ...]:
+    """``issues`` about the topic that a readable ``Basic`` stands for, each with its place in the Basic."""
+    _, places = _converted(resource)
+    return tuple(_placed(issue, places) for issue in issues)
 
 
 def write_basic_topic(r5_resource: Json) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from hub.domain.versions import FhirVersion
+from hub.fhir.definitions import SearchParameter
 from hub.fhir.json import write_instant
+from hub.fhir.own_operations import OWN_OPERATIONS, definition_url
+from hub.fhir.searches import offered
 from hub.fhir.subscriptions import BACKPORT
 
 _IG = "http://hl7.org/fhir/uv/subscriptions-backport"
@@ -18,10 +21,6 @@ _INSTANTIATES = {
 }
 TOPIC_CANONICAL = BACKPORT + "capabilitystatement-subscriptiontopic-canonical"
 OPERATIONS = ("status", "events")
-SUBSCRIPTION_SEARCH = ("url", "status", "topic", "_id")
-TOPIC_SEARCH = ("url", "derived-or-self", "resource", "status")
-_TOKENS = frozenset({"_id", "code", "status", "type"})
-_OWN = frozenset({("SubscriptionTopic", "code")})  # the hub's own search by event code: the standard defines none
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
 _SUBSCRIPTION_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
@@ -37,8 +36,6 @@ def capability_statement(
     description: str,
     resource_types: Collection[str],
     topics: Sequence[str] = (),
-    subscription_search: Sequence[str] = SUBSCRIPTION_SEARCH,
-    topic_search: Sequence[str] = TOPIC_SEARCH,
     formats: Sequence[str] = ("application/fhir+json", "json"),
     system_interactions: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -46,13 +43,12 @@ def capability_statement(
 
     ``date`` is when the statement last changed, ``description`` says in words what a 2xx promises (the durability
     level), ``resource_types`` are all types taken on this base, ``topics`` the canonicals of all topics in use (S-199).
-    The searches are the names of the parameters that are served.
     """
     types = sorted(set(resource_types) - {"Subscription", "SubscriptionTopic"})
-    resources = [_subscription(version, topics, subscription_search)]
+    resources = [_subscription(version, topics)]
     if version is not FhirVersion.R4:
-        resources.append(_topic(topic_search))
-    resources += [_resource(name) for name in types]
+        resources.append(_searched("SubscriptionTopic", version, _TOPIC_INTERACTIONS))
+    resources += [_searched(name, version, _RESOURCE_INTERACTIONS) for name in types]
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -63,7 +59,7 @@ def capability_statement(
         "implementation": {"description": "FHIR Subscriptions notification hub", "url": base_url},
         "fhirVersion": version.number,
         "format": list(formats),
-        "rest": [{"mode": "server", "resource": resources}],
+        "rest": [{"mode": "server", "resource": resources, "operation": _system_operations(base_url)}],
     }
     if version in _INSTANTIATES:
         statement["instantiates"] = [_INSTANTIATES[version]]
@@ -73,20 +69,32 @@ def capability_statement(
     return statement
 
 
-def _subscription(version: FhirVersion, topics: Sequence[str], search: Sequence[str]) -> dict[str, Any]:
-    resource = _resource("Subscription", _SUBSCRIPTION_INTERACTIONS)
+def _system_operations(base_url: str) -> list[dict[str, str]]:
+    """``$versions`` is of the standard; the definitions of the others are served on the base itself."""
+    versions = {"name": "versions", "definition": f"{_CORE}/OperationDefinition/CapabilityStatement-versions"}
+    own = [{"name": name, "definition": definition_url(base_url, name)} for name in OWN_OPERATIONS]
+    return [versions, *own]
+
+
+def _subscription(version: FhirVersion, topics: Sequence[str]) -> dict[str, Any]:
+    resource = _searched("Subscription", version, _SUBSCRIPTION_INTERACTIONS)
+    resource["conditionalCreate"] = True
     if topics:
         resource["extension"] = [{"url": TOPIC_CANONICAL, "valueCanonical": canonical} for canonical in topics]
     if version is not FhirVersion.R5:
         resource["supportedProfile"] = [BACKPORT + "backport-subscription"]
-    resource["searchParam"] = [_search_parameter("Subscription", name, version) for name in search]
     resource["operation"] = [{"name": name, "definition": _operation(name, version)} for name in OPERATIONS]
     return resource
 
 
-def _topic(search: Sequence[str]) -> dict[str, Any]:
-    resource = _resource("SubscriptionTopic", _TOPIC_INTERACTIONS)
-    resource["searchParam"] = [_search_parameter("SubscriptionTopic", name) for name in search]
+def _searched(name: str, version: FhirVersion, interactions: Sequence[str]) -> dict[str, Any]:
+    """A type with its search parameters, if it has any: Basic on R4 is searched for topics (S-198)."""
+    resource = _resource(name, interactions)
+    parameters = offered(name, version)
+    if parameters:
+        if "search-type" not in interactions:
+            resource["interaction"].append({"code": "search-type"})
+        resource["searchParam"] = [_search_parameter(parameters[code]) for code in sorted(parameters)]
     return resource
 
 
@@ -112,13 +120,6 @@ def _operation(name: str, version: FhirVersion) -> str:
     return f"{_IG}/OperationDefinition/backport-subscription-{name}"
 
 
-def _search_parameter(resource: str, name: str, version: FhirVersion = FhirVersion.R5) -> dict[str, str]:
-    """On R4 and R4B the topic stands in criteria, and the parameter that searches it is the IG's."""
-    described = {"name": name, "type": "token" if name in _TOKENS else "uri"}
-    if name == "_id":
-        described["definition"] = f"{_CORE}/SearchParameter/Resource-id"
-    elif name == "topic" and version is not FhirVersion.R5:
-        described["definition"] = f"{_IG}/SearchParameter/Subscription-topic"
-    elif (resource, name) not in _OWN:
-        described["definition"] = f"{_CORE}/SearchParameter/{resource}-{name}"
-    return described
+def _search_parameter(parameter: SearchParameter) -> dict[str, str]:
+    described = {"name": parameter.code, "type": parameter.type}
+    return described | ({"definition": parameter.url} if parameter.url else {})

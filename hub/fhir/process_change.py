@@ -2,66 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hub.domain.change import Resource
 from hub.errors import Malformed
-from hub.fhir.bundle_entries import parameter_resources
+from hub.fhir.bundle_entries import LOGICAL_ID
+from hub.fhir.raw_parts import parameter_resources
 
+NAMES = ("interaction", "current", "previous")
 INTERACTIONS = ("create", "update", "delete")
+_STATES = {"create": {"current"}, "update": {"current", "previous"}, "delete": {"previous"}}
+
+State = tuple[bytes, Resource]
+"""A resource as received, and parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessChange:
-    """``current`` and ``previous`` are (bytes as received, parsed), None when absent."""
+    """``current`` and ``previous`` are None when absent; those that are there have the same type and id."""
 
     interaction: str
     type: str
     id: str
-    current: tuple[bytes, Mapping[str, Any]] | None
-    previous: tuple[bytes, Mapping[str, Any]] | None
+    current: State | None
+    previous: State | None
 
 
-def read_process_change(raw: bytes, parameters: Mapping[str, Any], types: Collection[str]) -> ProcessChange:
-    """Raises Malformed naming the parameter and what to write instead."""
-    if parameters.get("resourceType") != "Parameters":
-        raise Malformed("$process-change takes Parameters: interaction, current, previous", expression="Parameters")
-    named = {part.get("name"): part for part in parameters.get("parameter", []) if isinstance(part, Mapping)}
-    unknown = set(named) - {"interaction", "current", "previous"}
-    if unknown:
-        raise Malformed(f"the parameters are interaction, current and previous, not {sorted(map(str, unknown))[0]}")
-    interaction = named.get("interaction", {}).get("valueCode")
+def read_process_change(raw: bytes, parameters: Mapping[str, Any]) -> ProcessChange:
+    """``parameters`` is what ``raw`` parses to. Raises Malformed naming the parameter and what to write instead."""
+    places = _places(parameters)
+    written = parameters["parameter"]
+    interaction = written[places["interaction"]].get("valueCode") if "interaction" in places else None
     if interaction not in INTERACTIONS:
         raise Malformed(f"interaction is a valueCode of {', '.join(INTERACTIONS)}", expression="Parameters.parameter")
-    bodies = parameter_resources(raw)
-    current, previous = (_resource(name, named, bodies) for name in ("current", "previous"))
-    _check_presence(interaction, current, previous)
-    known = current or previous
-    assert known is not None
-    resource_type, identity = known[1].get("resourceType"), known[1].get("id")
-    if resource_type not in types or not isinstance(identity, str):
-        raise Malformed(
-            "current and previous are resources of this FHIR version with an id", expression="Parameters.parameter"
-        )
-    if current and previous and (previous[1].get("resourceType"), previous[1].get("id")) != (resource_type, identity):
+    bodies = parameter_resources(raw, parameters)
+    states: dict[str, State] = {name: _state(places[name], written, bodies) for name in NAMES[1:] if name in places}
+    _check_presence(interaction, states)
+    identities = {(str(resource["resourceType"]), str(resource["id"])) for _, resource in states.values()}
+    if len(identities) != 1:
         raise Malformed("current and previous are states of the same resource", expression="Parameters.parameter")
-    return ProcessChange(interaction, str(resource_type), identity, current, previous)
+    ((resource_type, identity),) = identities
+    return ProcessChange(interaction, resource_type, identity, states.get("current"), states.get("previous"))
 
 
-def _resource(name: str, named: Mapping[Any, Any], bodies: Mapping[str, str]) -> tuple[bytes, Mapping[str, Any]] | None:
-    resource = named.get(name, {}).get("resource")
-    if resource is None:
-        return None
+def _places(parameters: Mapping[str, Any]) -> dict[str, int]:
+    """Name -> place of each parameter."""
+    if parameters.get("resourceType") != "Parameters":
+        raise Malformed("$process-change takes Parameters: interaction, current, previous", expression="Parameters")
+    written = parameters.get("parameter")
+    if not isinstance(written, list) or not written or not all(isinstance(part, Mapping) for part in written):
+        raise Malformed("parameter is a list of objects", expression="Parameters.parameter")
+    places: dict[str, int] = {}
+    for place, part in enumerate(written):
+        name, where = part.get("name"), f"Parameters.parameter[{place}]"
+        if name not in NAMES:
+            raise Malformed(f"the parameters are {', '.join(NAMES)}, not {name}", expression=where)
+        if places.setdefault(name, place) != place:
+            raise Malformed(f"{name} stands twice; leave one out", expression=where)
+    return places
+
+
+def _state(place: int, written: list[Any], bodies: list[bytes]) -> State:
+    resource, where = written[place].get("resource"), f"Parameters.parameter[{place}].resource"
     if not isinstance(resource, Mapping):
-        raise Malformed(f"{name} carries a resource", expression="Parameters.parameter.resource")
-    return bodies[name].encode(), resource
+        raise Malformed(f"{written[place]['name']} carries a resource", expression=where)
+    identity = resource.get("id")
+    if not isinstance(resource.get("resourceType"), str) or not isinstance(identity, str):
+        raise Malformed("the resource has a resourceType and an id", expression=where)
+    if not LOGICAL_ID.fullmatch(identity):
+        raise Malformed("an id has 1 to 64 letters, digits, '-' and '.'", expression=f"{where}.id")
+    return bodies[place], resource
 
 
-def _check_presence(interaction: str, current: Any, previous: Any) -> None:
-    if interaction == "delete" and (current or not previous):
-        raise Malformed("a delete has previous and no current", expression="Parameters.parameter")
-    if interaction != "delete" and not current:
-        raise Malformed(f"a {interaction} has current", expression="Parameters.parameter")
-    if interaction == "create" and previous:
-        raise Malformed("a create has no previous", expression="Parameters.parameter")
+def _check_presence(interaction: str, states: Mapping[str, State]) -> None:
+    allowed = _STATES[interaction]
+    needed = "previous" if interaction == "delete" else "current"
+    if needed not in states:
+        raise Malformed(f"a {interaction} has {needed}", expression="Parameters.parameter")
+    extra = states.keys() - allowed
+    if extra:
+        raise Malformed(f"a {interaction} has no {extra.pop()}; leave it out", expression="Parameters.parameter")

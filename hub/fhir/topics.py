@@ -71,6 +71,7 @@ class _TopicReader:
             status=self._status(resource, root),
             title=text(resource, "title"),
             derived_from=tuple(filter(None, texts(resource, "derivedFrom"))),
+            effective_until=text(child(resource, "effectivePeriod"), "end"),
             resource_triggers=_each(resource, root, "resourceTrigger", self._trigger),
             event_trigger_count=len(children(resource, "eventTrigger")),
             can_filter_by=_each(resource, root, "canFilterBy", self._filter),

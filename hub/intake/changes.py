@@ -6,20 +6,33 @@ Many callers share one write to the store: while a batch is on its way, the next
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
-from hub.errors import Conflict, Gone, Malformed, NotFound, PreconditionFailed, Refused, Unavailable
+from hub.domain.versions import FhirVersion
+from hub.errors import Conflict, Gone, NotFound, PreconditionFailed, Unavailable
 from hub.fhir.json import read_json, write_json
-from hub.fhir.splice import with_id, with_meta
-from hub.intake.conditions import Condition, Conditions
-from hub.intake.offers import Repeatable, Request, creation, loading, named, refuse, removal, replacement
+from hub.fhir.splice import with_meta
+from hub.intake.conditions import MOST_TRIES, Condition, Conditions, settled
+from hub.intake.offers import (
+    Repeatable,
+    addressed,
+    conditional_replacement,
+    creation,
+    named,
+    refuse,
+    removal,
+    replacement,
+    reused,
+)
+from hub.intake.placing import placed
 from hub.reading.events import shown
-from hub.store.changes import MOST_PER_ACCEPT, Accepted, Changes, Code, Entry, Offer
+from hub.store.acceptance import Accepted, Code, Offer, Transacted, Whole
+from hub.store.changes import MOST_PER_ACCEPT, NO_PREVIOUS, Changes, Entry
 from hub.store.keys import Layout, Partition
 
-MOST_TRIES = 5
 Query = Sequence[tuple[str, str]]
 
 
@@ -36,12 +49,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class HistoryVersion:
-    """One version of a resource in its history; ``body`` b"" for a deletion."""
+    """One version of a resource in its history; ``body`` b"" for a deletion, ``earlier`` the version before it."""
 
     version: int
     interaction: Interaction
     last_updated: ChangeId
     body: bytes
+    earlier: ChangeId | None
 
 
 class Intake:
@@ -58,80 +72,88 @@ class Intake:
         self._senders: dict[Partition, asyncio.Task[None]] = {}
 
     async def create(
-        self, key: ResourceKey, raw: bytes, resource: Resource, request: Request, if_none_exist: Query = ()
+        self, key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable, if_none_exist: Query = ()
     ) -> Stored:
         """POST. With ``if_none_exist`` the resource that is there already is answered instead (``created`` False)."""
-        repeatable = Repeatable.of(request, raw)
-        condition = await self._condition(key, if_none_exist)
-        if condition.id and not repeatable.name:
-            return await self.read(ResourceKey(key.tenant, key.base, key.type, condition.id))
-        return await self.write(creation(named(key, repeatable), raw, resource, repeatable, condition))
+        if not if_none_exist:
+            return await self.write(creation(named(key, repeatable), raw, resource, repeatable))
+
+        async def attempt() -> Stored:
+            condition = await self.find(key, if_none_exist)
+            if condition.id and not condition.token:
+                return await self.read(replace(key, id=condition.id))
+            return await self.write(creation(named(key, repeatable), raw, resource, repeatable, condition))
+
+        if before := await self._repeated(key, repeatable):
+            return before
+        return await settled(attempt)
 
     async def update(
-        self, key: ResourceKey, raw: bytes, resource: Resource, request: Request, if_match: int | None
+        self, key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable, if_match: int | None
     ) -> Stored:
         """PUT, also of an id that was never seen (update-as-create counts as create, ruling 12)."""
-        return await self.write(replacement(key, raw, resource, Repeatable.of(request, raw), if_match))
+        return await self.write(replacement(key, raw, resource, repeatable, if_match))
 
     async def update_where(
-        self, key: ResourceKey, query: Query, raw: bytes, resource: Resource, request: Request
-    ) -> Stored:
-        """Conditional update: of the one that is found, else create, with the id of the body if it has one."""
-        condition = await self._condition(key, query)
-        repeatable = Repeatable.of(request, raw)
-        own = resource.get("id")
-        if condition.id:
-            if own not in (None, condition.id):
-                raise Malformed(
-                    f"the body has another id than what is found, {condition.id}", expression=f"{key.type}.id"
-                )
-            found = replace(key, id=condition.id)
-            body = with_id(raw, resource, condition.id)
-            return await self.write(
-                replacement(found, body, {**resource, "id": condition.id}, repeatable, None, condition)
-            )
-        fresh = replace(key, id=own) if isinstance(own, str) else named(key, repeatable)
-        return await self.write(creation(fresh, raw, resource, repeatable, condition))
-
-    async def delete_where(self, key: ResourceKey, query: Query, request: Request) -> Stored | None:
-        """Conditional delete of the one that is found; None when there is none."""
-        condition = await self._condition(key, query)
-        if not condition.id:
-            return None
-        found = replace(key, id=condition.id)
-        return await self.write(removal(found, Repeatable.of(request, b""), None, condition))
-
-    async def patch(
         self,
         key: ResourceKey,
-        change: Callable[[Resource], Resource],
-        request: Request,
+        query: Query,
         raw: bytes,
-        if_match: int | None,
+        resource: Resource,
+        repeatable: Repeatable,
+        if_match: int | None = None,
+    ) -> Stored:
+        """Conditional update: of the one that is found, else create, with the id of the body if it has one."""
+
+        async def attempt() -> Stored:
+            condition = await self.find(key, query)
+            found = addressed(key, condition, resource, repeatable)
+            return await self.write(conditional_replacement(found, raw, resource, repeatable, if_match, condition))
+
+        if before := await self._repeated(key, repeatable):
+            return before
+        return await settled(attempt)
+
+    async def delete_where(
+        self, key: ResourceKey, query: Query, repeatable: Repeatable, if_match: int | None = None
+    ) -> Stored | None:
+        """Conditional delete of the one that is found; None when there is none."""
+
+        async def attempt() -> Stored | None:
+            condition = await self.find(key, query)
+            if not condition.id:
+                return None
+            return await self.write(removal(replace(key, id=condition.id), repeatable, if_match, condition))
+
+        if before := await self._repeated(key, repeatable):
+            return before
+        return await settled(attempt)
+
+    async def patch(
+        self, key: ResourceKey, change: Callable[[Resource], Resource], repeatable: Repeatable, if_match: int | None
     ) -> Stored:
         """PATCH: ``change`` of the present version, written only if that is still present; else tried on the newer one.
 
-        ``raw`` is the patch itself, by which a repeat is recognised. Raises NotFound, Gone and what ``change`` raises.
+        A repeat is not applied again. Raises NotFound, Gone and what ``change`` raises.
         """
-        repeatable = Repeatable.of(request, raw)
+        if before := await self._repeated(key, repeatable):
+            return before
         for _ in range(MOST_TRIES):
             entry = await self._present(key)
+            if if_match not in (None, entry.version):
+                break
             patched = change(read_json(entry.body))
-            offer = replacement(key, write_json(patched), patched, repeatable, if_match or entry.version)
             try:
-                return await self.write(offer)
+                return await self.write(replacement(key, write_json(patched), patched, repeatable, entry.version))
             except PreconditionFailed:
-                if if_match is not None:
-                    raise
+                continue  # somebody else wrote it meanwhile
+        if if_match is not None:
+            raise PreconditionFailed(f"If-Match names another version: {key.reference} has version {entry.version}")
         raise Conflict(f"{key.reference} is being written by others; send it again")
 
-    async def delete(self, key: ResourceKey, request: Request, if_match: int | None) -> Stored:
+    async def delete(self, key: ResourceKey, repeatable: Repeatable, if_match: int | None) -> Stored:
         """DELETE; of a resource that is already deleted it is no change (idempotent), of an unknown one NotFound."""
-        return await self.write(removal(key, Repeatable.of(request, b""), if_match))
-
-    async def load(self, key: ResourceKey, raw: bytes, resource: Resource) -> Stored:
-        """Store a state without announcing it; the same bytes again change nothing (rulings 13, 34)."""
-        return await self.write(loading(key, raw, resource))
+        return await self.write(removal(key, repeatable, if_match))
 
     async def read(self, key: ResourceKey, version: int | None = None) -> Stored:
         """The present or a named version. Raises NotFound, and Gone when that version is a deletion."""
@@ -147,52 +169,108 @@ class Intake:
             raise Gone(f"{key.reference} was deleted")
         return entry
 
-    async def history(self, key: ResourceKey, most: int, before: int) -> list[HistoryVersion]:
-        """The versions that are still held, newest first. Raises NotFound when there never was one."""
-        entries = await self._changes.history(self._layout.partition_of(key), key, most, before)
-        if not entries and not before:
+    async def history(self, key: ResourceKey, most: int, first: ChangeId | None = None) -> list[HistoryVersion]:
+        """Versions that are still held, newest first, from ``first`` on. Raises NotFound when there never was one."""
+        entries = await self._changes.history(self._layout.partition_of(key), key, most, first)
+        if not entries and first is None:
             raise NotFound(f"{key.reference} is not held here")
-        return [HistoryVersion(entry.version, entry.interaction, entry.id, shown(entry)) for entry in entries]
+        return [
+            HistoryVersion(each.version, each.interaction, each.id, shown(each), _earlier(each)) for each in entries
+        ]
+
+    async def find(self, key: ResourceKey, query: Query, where: str = "") -> Condition:
+        """The one resource of the type of ``key`` that meets the condition. Raises Malformed, PreconditionFailed."""
+        return await self._conditions.find(key.tenant, key.base, key.type, query, where)
 
     async def write(self, offer: Offer) -> Stored:
         """Make one offer durable. Raises what stands in its way."""
-        accepted = await self._enqueue(offer)
+        if offer.condition and self._layout.partitions > 1:  # it is looked up in all of them: an atomic step of its own
+            accepted = (await self._changes.transact({"": offer})).answers[""]
+        else:
+            accepted = await self._enqueue(offer)
         refuse(offer, accepted)
-        return self._stored(offer, accepted)
+        return await self._stored(offer.key, accepted, offer)
 
-    async def write_all(self, offers: Sequence[Offer], where: Sequence[str] = ()) -> list[Stored]:
-        """All or none, in one atomic step (ruling 26). Raises what stands in the way of the first that cannot be.
+    async def write_all(
+        self, tenant: str, base: FhirVersion, offers: Mapping[str, Offer], repeatable: Repeatable
+    ) -> dict[str, Stored]:
+        """All or none, in one atomic step (ruling 26); offers and results go by the element that each came from.
 
-        ``where`` names the element that each offer came from. A repeat answers as the first time; a load that went with
-        it is left out.
+        Raises what stands in the way of the first that cannot be. A repeat is told what the first one was told.
         """
-        partitions = [self._layout.partition_of(offer.key) for offer in offers]
-        done, answers = await self._changes.transact(partitions, offers)
-        for offer, accepted, element in zip(offers, answers, where or [""] * len(offers), strict=True):
-            try:
-                refuse(offer, accepted)
-            except Refused as problem:
-                raise type(problem)(*(replace(issue, expression=element) for issue in problem.issues)) from None
-        if not done:
-            raise Conflict("the transaction was refused as a whole; send it again")
-        return [
-            self._stored(offer, accepted)
-            for offer, accepted in zip(offers, answers, strict=True)
-            if accepted.code is not Code.READY
-        ]
+        done = await self._changes.transact(offers, self._whole(tenant, base, repeatable))
+        if done.fingerprint:
+            return await self._told(tenant, base, done, repeatable)
+        for place, offer in offers.items():
+            with placed(place):
+                refuse(offer, done.answers[place])
+        assert done.written
+        return await self._all_stored(ResourceKey(tenant, base, "", ""), done.answers, offers)
 
-    def _stored(self, offer: Offer, accepted: Accepted) -> Stored:
-        assert accepted.id is not None
+    async def written_before(self, tenant: str, base: FhirVersion, repeatable: Repeatable) -> dict[str, Stored] | None:
+        """What ``write_all`` told this very request before; None when it is new."""
+        whole = self._whole(tenant, base, repeatable)
+        done = await self._changes.transacted(whole) if whole else None
+        return await self._told(tenant, base, done, repeatable) if done else None
+
+    def _whole(self, tenant: str, base: FhirVersion, repeatable: Repeatable) -> Whole | None:
+        partition = self._layout.partitions_of(tenant, base)[0]
+        return Whole(partition, repeatable.name, repeatable.fingerprint) if repeatable.name else None
+
+    async def _told(
+        self, tenant: str, base: FhirVersion, done: Transacted, repeatable: Repeatable
+    ) -> dict[str, Stored]:
+        if done.fingerprint != repeatable.fingerprint:
+            raise reused()
+        return await self._all_stored(ResourceKey(tenant, base, "", ""), done.answers, {})
+
+    async def _all_stored(
+        self, key: ResourceKey, answers: Mapping[str, Accepted], offers: Mapping[str, Offer]
+    ) -> dict[str, Stored]:
+        """By place; without a resource that was found and deleted meanwhile: what is written stays written."""
+        stored: dict[str, Stored] = {}
+        for place, accepted in answers.items():
+            offer = offers.get(place)
+            with suppress(NotFound, Gone):
+                stored[place] = await self._stored(offer.key if offer else key, accepted, offer)
+        return stored
+
+    async def _repeated(self, key: ResourceKey, repeatable: Repeatable) -> Stored | None:
+        """What this very request was told before; None when it is new.
+
+        Asked before a condition or a patch is tried again: by now it may find what the first one made.
+        """
+        if not repeatable.name:
+            return None
+        partitions = self._layout.partitions_of(key.tenant, key.base)
+        found = await self._changes.remembered(partitions, repeatable.name)
+        if found is None:
+            return None
+        if found[0] != repeatable.fingerprint:
+            raise reused()
+        return await self._stored(key, found[1])
+
+    async def _stored(self, key: ResourceKey, accepted: Accepted, offer: Offer | None = None) -> Stored:
+        """``key`` gives tenant and base; ``offer`` None for a repeat of which only the record is known."""
+        resource_type, _, identity = (accepted.reference or key.reference).partition("/")
+        key = replace(key, type=resource_type, id=identity)
+        if accepted.id is None:  # a conditional create that found it
+            return await self.read(key)
         if accepted.code is Code.OK:
-            self._accepted(self._layout.partition_of(offer.key))
+            self._accepted(self._layout.partition_of(key))
         created = accepted.interaction in (Interaction.CREATE, Interaction.LOAD)
-        body = offer.body and with_meta(offer.body, offer.hint, str(accepted.version), accepted.id.instant)
-        return Stored(offer.key, accepted.version, accepted.id, created, body)
+        body = await self._body(key, accepted, offer)
+        return Stored(key, accepted.version, accepted.id, created, body)
 
-    async def _condition(self, key: ResourceKey, query: Query) -> Condition:
-        if not query:
-            return Condition()
-        return await self._conditions.find(key.tenant, key.base, key.type, query)
+    async def _body(self, key: ResourceKey, accepted: Accepted, offer: Offer | None) -> bytes:
+        """What is shown of the version that an answer names, b"" when it is no longer held."""
+        if accepted.interaction is Interaction.DELETE:
+            return b""
+        if offer and (accepted.code is not Code.REPEAT or offer.key == key):
+            assert accepted.id is not None
+            return offer.body and with_meta(offer.body, offer.hint, str(accepted.version), accepted.id.instant)
+        entry = await self._changes.version(self._layout.partition_of(key), key, accepted.version)
+        return shown(entry) if entry else b""
 
     async def _enqueue(self, offer: Offer) -> Accepted:
         partition = self._layout.partition_of(offer.key)
@@ -225,3 +303,7 @@ class Intake:
         for (_, answer), accepted in zip(batch, answers, strict=True):
             if not answer.done():
                 answer.set_result(accepted)
+
+
+def _earlier(entry: Entry) -> ChangeId | None:
+    return None if entry.previous == NO_PREVIOUS else ChangeId.parse(entry.previous)

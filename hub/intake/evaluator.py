@@ -20,6 +20,7 @@ from hub.errors import Fenced, Unavailable
 from hub.fhir.json import read_json
 from hub.intake.inclusion import Inclusion
 from hub.intake.registry import Registry
+from hub.intake.reverse_includes import ReverseIncludes
 from hub.matching.report import Fault
 from hub.reading.events import shown
 from hub.store.agenda import MOST_PER_CALL, Agenda, CommitCode, Committed, Hold, Match
@@ -72,6 +73,7 @@ class Evaluator:
         agenda: Agenda,
         registry: Registry,
         inclusion: Inclusion,
+        reverse: ReverseIncludes,
         holder: Holder,
     ) -> None:
         self.bell = Bell()
@@ -82,6 +84,7 @@ class Evaluator:
         self._agenda = agenda
         self._registry = registry
         self._inclusion = inclusion
+        self._reverse = reverse
         self._holder = holder
         self._renew_at = 0.0
 
@@ -133,6 +136,7 @@ class Evaluator:
         self._renew_at = _renewal()
 
     async def _evaluate(self, entries: Sequence[Entry], epoch: int) -> None:
+        await self._reverse.observe(self._partition, entries)
         changes = await self._judgeable(entries)
         await self._commit(changes, epoch)
         judged = sum(entry.interaction is not Interaction.LOAD for entry in entries)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hub.domain.change import Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Content
+from hub.domain.versions import FhirVersion
 from hub.fhir.json import read_json
 from hub.intake.registry import Registry
-from hub.matching.includes import DEEPEST_ITERATION, MOST_INCLUDED, CompiledIncludes
+from hub.intake.reverse_includes import ReverseIncludes
+from hub.matching.includes import DEEPEST_ITERATION, MOST_INCLUDED
+from hub.matching.topics import CompiledTopic
 from hub.reading.events import shown
 from hub.store.changes import Changes, Entry
 from hub.store.event_log import IncludedReference
@@ -19,36 +22,38 @@ from hub.store.keys import Layout
 class Inclusion:
     """Looks up what the includes of a topic name, as it stands now."""
 
-    def __init__(self, changes: Changes, layout: Layout, registry: Registry) -> None:
+    def __init__(
+        self, changes: Changes, layout: Layout, registry: Registry, reverse: Mapping[FhirVersion, ReverseIncludes]
+    ) -> None:
         self._changes = changes
         self._layout = layout
         self._registry = registry
+        self._reverse = reverse
 
     async def of(self, change: ResourceChange, names: Sequence[str]) -> dict[str, tuple[IncludedReference, ...]]:
         """What the event of ``change`` takes along, for those of these Subscriptions that take anything."""
-        wanted = {name: includes for name in names if (includes := self._wanted_by(name))}
-        found = {
-            id(each): await self._of(change, each) for each in {id(each): each for each in wanted.values()}.values()
-        }
-        return {name: found[id(includes)] for name, includes in wanted.items()}
+        topics = {name: topic for name in names if (topic := self._topic_of(name))}
+        distinct = {id(topic): topic for topic in topics.values()}
+        found = {place: await self._of(change, topic) for place, topic in distinct.items()}
+        return {name: found[id(topic)] for name, topic in topics.items()}
 
-    def _wanted_by(self, name: str) -> CompiledIncludes | None:
-        """The includes that a Subscription takes; None when its topic has none or its content level shows none."""
+    def _topic_of(self, name: str) -> CompiledTopic | None:
+        """The topic of a Subscription that takes anything along; None when its content level shows none of it."""
         registered = self._registry.known(name)
         if registered is None or registered.subscription.channel.content is Content.EMPTY:
             return None
         key = registered.key
         listed = self._registry.catalogue.find(key.tenant, key.base, registered.subscription.topic)
-        includes = listed.compiled.includes if listed else None
-        return includes if includes and includes.directives else None
+        compiled = listed.compiled if listed else None
+        return compiled if compiled and (compiled.includes.directives or compiled.rev_includes) else None
 
-    async def _of(self, change: ResourceChange, includes: CompiledIncludes) -> tuple[IncludedReference, ...]:
-        focus = change.focus
+    async def _of(self, change: ResourceChange, topic: CompiledTopic) -> tuple[IncludedReference, ...]:
+        focus, includes = change.focus, topic.includes
         if focus is None:
             return ()
         seen = {(change.key.type, change.key.id)}
         found: list[IncludedReference] = []
-        names = includes.references(focus)
+        names = includes.references(focus) + await self._reverse[change.key.base].of(change, topic.rev_includes)
         for _ in range(DEEPEST_ITERATION):
             fresh = [name for name in names if name not in seen][: MOST_INCLUDED - len(found)]
             if not fresh:

@@ -8,11 +8,15 @@ import secrets
 from dataclasses import dataclass, replace
 
 from hub.domain.change import Resource, ResourceKey
+from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
+from hub.fhir.basic_topics import is_topic
+from hub.fhir.bundle_entries import LOGICAL_ID
 from hub.fhir.identifiers import identifier_tokens
+from hub.fhir.json import read_instant
 from hub.fhir.splice import meta_hint, with_id
-from hub.intake.conditions import Condition
-from hub.store.changes import Accepted, Code, Offer, Operation
+from hub.intake.conditions import Condition, Moved
+from hub.store.acceptance import Accepted, Code, Offer, Operation
 
 RETRY_AFTER_SECONDS = 2
 ANYTHING = Condition()
@@ -65,15 +69,23 @@ class Repeatable:
 def creation(
     key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable, condition: Condition = ANYTHING
 ) -> Offer:
-    """POST: ``key`` was named by the hub (``named``), whatever id the body carries."""
+    """POST: ``key`` was named by the hub (``named``), whatever id the body carries.
+
+    With a condition that finds something, that is the answer and nothing is written.
+    """
     return _offer(key, Operation.CREATE, with_id(raw, resource, key.id), resource, repeatable, None, condition)
 
 
 def named(key: ResourceKey, repeatable: Repeatable) -> ResourceKey:
     """``key`` with a fresh id. The same request gets the same id, so that a repeat meets its first (REDIS §3.2)."""
+    return replace(key, id=derived_id(repeatable))
+
+
+def derived_id(repeatable: Repeatable) -> str:
+    """A fresh id, or the one that every repeat of the same request gets."""
     if not repeatable.name:
-        return replace(key, id=new_id())
-    return replace(key, id=_encoded(hashlib.sha256(repeatable.name.encode()).digest()[:12]))
+        return new_id()
+    return _encoded(hashlib.sha256(repeatable.name.encode()).digest()[:12])
 
 
 def replacement(
@@ -93,13 +105,64 @@ def replacement(
     return _offer(key, operation, raw, resource, repeatable, if_match, condition)
 
 
+def addressed(key: ResourceKey, condition: Condition, resource: Resource, repeatable: Repeatable) -> ResourceKey:
+    """Whom a conditional update is about: the one that is found, else the id of the body, else a fresh one."""
+    own = resource.get("id")
+    if condition.id:
+        return replace(key, id=condition.id)
+    if own is None:
+        return named(key, repeatable)
+    if not isinstance(own, str) or not LOGICAL_ID.fullmatch(own):
+        raise Malformed("an id has 1 to 64 letters, digits, '-' and '.'", expression=f"{key.type}.id")
+    return replace(key, id=own)
+
+
+def conditional_replacement(
+    key: ResourceKey,
+    raw: bytes,
+    resource: Resource,
+    repeatable: Repeatable,
+    if_match: int | None,
+    condition: Condition,
+) -> Offer:
+    """PUT of the one that ``condition`` finds, else a create of ``key`` (``addressed``); the body may lack the id."""
+    if "id" not in resource:
+        raw, resource = with_id(raw, resource, key.id), {"id": key.id, **resource}
+    if condition.id:
+        return replacement(key, raw, resource, repeatable, if_match, condition)
+    return _offer(key, Operation.CREATE, raw, resource, repeatable, if_match, condition)
+
+
 def removal(key: ResourceKey, repeatable: Repeatable, if_match: int | None, condition: Condition = ANYTHING) -> Offer:
     return _offer(key, Operation.DELETE, b"", {}, repeatable, if_match, condition)
 
 
-def loading(key: ResourceKey, raw: bytes, resource: Resource, correlation: str = "") -> Offer:
-    """A state to start from, announced to nobody (ruling 34)."""
-    return _offer(key, Operation.LOAD, raw, resource, Repeatable(correlation=correlation), None, ANYTHING)
+def loading(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
+    """A state to start from, announced to nobody (ruling 34); never in place of what a later change has told."""
+    return replace(_loading(key, raw, resource), as_of=_milliseconds(resource))
+
+
+def preceding(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
+    """The state before a change, told together with it (ruling 13): it stands, whatever was known."""
+    return _loading(key, raw, resource)
+
+
+def told(key: ResourceKey, interaction: str, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
+    """A ``create`` or ``update`` that happened elsewhere: it is what it is called, whatever is held here."""
+    operation = Operation.CREATE if interaction == "create" else Operation.UNSEEN
+    return _offer(key, operation, raw, resource, repeatable, None, ANYTHING)
+
+
+def _loading(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
+    return _offer(key, Operation.LOAD, raw, resource, Repeatable(), None, ANYTHING)
+
+
+def _milliseconds(resource: Resource) -> int:
+    """When the source says that this state began; 0 = it does not say."""
+    meta = resource.get("meta")
+    written = meta.get("lastUpdated") if isinstance(meta, dict) else None
+    moment = read_instant(written) if isinstance(written, str) else None
+    return max(0, int(moment.timestamp() * 1000)) if moment else 0
 
 
 def _offer(
@@ -111,6 +174,7 @@ def _offer(
     if_match: int | None,
     condition: Condition,
 ) -> Offer:
+    _refuse_topic(key, operation, resource)
     return Offer(
         key=key,
         operation=operation,
@@ -126,6 +190,18 @@ def _offer(
     )
 
 
+def _refuse_topic(key: ResourceKey, operation: Operation, resource: Resource) -> None:
+    """A topic in R4 is a Basic; stored among the data it would look published and fire nothing (S-065).
+
+    Loading a server's content is no publishing: there it stays data.
+    """
+    if key.base is FhirVersion.R4 and operation is not Operation.LOAD and is_topic(resource):
+        raise Unprocessable(
+            "a Basic that stands for a SubscriptionTopic is published alone, by POST on Basic or PUT on Basic/[id]",
+            expression="Basic.code",
+        )
+
+
 def refuse(offer: Offer, accepted: Accepted) -> None:
     """Raise what stands in the way of an offer; nothing when it was taken."""
     reference = offer.key.reference
@@ -133,18 +209,22 @@ def refuse(offer: Offer, accepted: Accepted) -> None:
         case Code.BUSY:
             raise Overloaded("too many accepted changes wait for evaluation; send it again", RETRY_AFTER_SECONDS)
         case Code.REUSED:
-            raise Unprocessable("this Idempotency-Key was used for another request; take a new one")
+            raise reused()
         case Code.CONFLICT:
             present = f"version {accepted.version}" if accepted.version else "no present version"
             raise PreconditionFailed(f"If-Match names another version: {reference} has {present}")
         case Code.EXISTS:
             raise Conflict(f"{reference} exists already")
         case Code.MOVED:
-            raise Conflict("what the condition finds changed meanwhile; send it again")
+            raise Moved("what the condition finds changed meanwhile; send it again")
         case Code.ABSENT:
             raise NotFound(f"{reference} is not held here")
         case _:
             return
+
+
+def reused() -> Unprocessable:
+    return Unprocessable("this Idempotency-Key was used for another request; take a new one")
 
 
 def new_id() -> str:

@@ -11,12 +11,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.domain.versions import FhirVersion
-from hub.errors import Conflict, Gone, Malformed, NotFound, NotOffered, PreconditionFailed, Refused
-from hub.fhir.json import read_json
-from hub.fhir.topic_shapes import in_shape_of
-from hub.fhir.topics import read_topic
+from hub.errors import (
+    Conflict,
+    Gone,
+    Malformed,
+    NotFound,
+    NotOffered,
+    PreconditionFailed,
+    Refused,
+    Unprocessable,
+)
+from hub.fhir.json import read_json, write_instant
+from hub.fhir.topic_forms import read_written_topic, told_as_written, topic_type, write_topic_for
 from hub.intake.offers import new_id
 from hub.intake.registry import Registered, Registry
+from hub.intake.topic_life import check_derivation
 from hub.intake.topics import Catalogue, ListedTopic
 from hub.matching.filters import compile_filters
 from hub.matching.topics import CompiledTopic, compile_topic
@@ -29,7 +38,7 @@ SHIPPED_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ShownTopic:
-    """A SubscriptionTopic as it goes out, in the shape of its base."""
+    """A topic as it goes out, in the shape of its base."""
 
     id: str
     version: int
@@ -39,7 +48,7 @@ class ShownTopic:
 
 
 class TopicService:
-    """SubscriptionTopics of the R4B and R5 bases."""
+    """SubscriptionTopics of the R4B and R5 bases, and Basics of the R4 base that stand for topics."""
 
     def __init__(self, registry: Registry, log: RegistryLog, source_base_urls: dict[FhirVersion, str]) -> None:
         self._registry = registry
@@ -60,7 +69,7 @@ class TopicService:
     ) -> ShownTopic:
         """Update, or create with the client's id. The id of a shipped topic makes it the base's own."""
         if resource.get("id") != identity:
-            raise Malformed(f'write "id": "{identity}" as in the URL', expression="SubscriptionTopic.id")
+            raise Malformed(f'write "id": "{identity}" as in the URL', expression=f"{topic_type(base)}.id")
         return await self._write(tenant, base, identity, raw, resource, expected_version=if_match)
 
     async def withdraw(self, tenant: str, base: FhirVersion, identity: str, if_match: int | None) -> None:
@@ -68,11 +77,19 @@ class TopicService:
         await self._registry.refresh()
         listed = self._registry.catalogue.by_id(tenant, base, identity)
         if listed and listed.shipped:
-            raise NotOffered(f"SubscriptionTopic/{identity} comes with the hub and cannot be deleted")
+            raise NotOffered(f"{topic_type(base)}/{identity} comes with the hub and cannot be deleted")
         if listed and (users := self._registry.using(tenant, base, listed)):
             raise Conflict(f"{len(users)} Subscriptions use this topic, for instance Subscription/{users[0].key.id}")
-        _refuse(await self._log.withdraw(_name(tenant, base, identity), _now(), if_match), identity)
+        withdrawn = await self._log.withdraw(_name(tenant, base, identity), _now(), if_match)
+        _refuse(withdrawn, f"{topic_type(base)}/{identity}")
         await self._registry.refresh()
+
+    async def knows(self, tenant: str, base: FhirVersion, identity: str) -> bool:
+        """Whether this id is, or once was, a topic's: then it is never an ordinary resource's (S-065)."""
+        await self._registry.refresh()
+        if self._registry.catalogue.by_id(tenant, base, identity):
+            return True
+        return await self._log.topic(_name(tenant, base, identity)) is not None
 
     async def read(self, tenant: str, base: FhirVersion, identity: str, version: int | None = None) -> ShownTopic:
         await self._registry.refresh()
@@ -80,12 +97,12 @@ class TopicService:
         if found:
             number, alive, record = found
             if not alive:
-                raise Gone(f"SubscriptionTopic/{identity} was deleted")
+                raise Gone(f"{topic_type(base)}/{identity} was deleted")
             resource = read_json(record.resource.encode())
             return _shown(base, identity, number, datetime.fromisoformat(record.written), resource)
         listed = self._registry.catalogue.by_id(tenant, base, identity)
         if listed is None or version not in (None, listed.version):
-            raise NotFound(f"SubscriptionTopic/{identity} is not known here")
+            raise NotFound(f"{topic_type(base)}/{identity} is not known here")
         return self.show(base, listed)
 
     async def listed(self, tenant: str, base: FhirVersion) -> list[ListedTopic]:
@@ -96,7 +113,7 @@ class TopicService:
     @staticmethod
     def show(base: FhirVersion, listed: ListedTopic) -> ShownTopic:
         written = datetime.fromisoformat(listed.written) if listed.written else SHIPPED_SINCE
-        resource = in_shape_of(base, listed.resource) if listed.shipped else listed.resource
+        resource = write_topic_for(base, listed.resource) if listed.shipped else listed.resource
         return _shown(base, listed.id, listed.version, written, resource)
 
     async def _write(
@@ -109,18 +126,35 @@ class TopicService:
         *,
         expected_version: int | None,
     ) -> ShownTopic:
-        topic = read_topic(dict(resource), base)
-        compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+        compiled = self._compiled(resource, base)
         await self._registry.refresh()
+        self._check_derivation(tenant, base, resource, compiled)
         self._check_canonical(tenant, base, identity, compiled)
         self._check_users(tenant, base, ListedTopic(identity, dict(resource), compiled, shipped=False))
         record = TopicRecord(raw.decode("utf-8-sig"), _now())
         published = await self._log.publish(_name(tenant, base, identity), record, expected_version)
-        _refuse(published, identity)
+        _refuse(published, f"{topic_type(base)}/{identity}")
         await self._registry.refresh()
         written = datetime.fromisoformat(record.written)
         shown = _shown(base, identity, published.version, written, dict(resource))
         return ShownTopic(shown.id, shown.version, shown.last_updated, shown.resource, published.created)
+
+    def _compiled(self, resource: Mapping[str, Any], base: FhirVersion) -> CompiledTopic:
+        topic = read_written_topic(dict(resource), base)
+        try:
+            return compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+        except Unprocessable as problem:
+            raise Unprocessable(*told_as_written(resource, base, problem.issues)) from problem
+
+    def _check_derivation(
+        self, tenant: str, base: FhirVersion, resource: Mapping[str, Any], compiled: CompiledTopic
+    ) -> None:
+        catalogue = self._registry.catalogue
+        found = (catalogue.find(tenant, base, canonical) for canonical in compiled.topic.derived_from)
+        try:
+            check_derivation(compiled.topic, [listed.topic for listed in found if listed])
+        except Unprocessable as problem:
+            raise Unprocessable(*told_as_written(resource, base, problem.issues)) from problem
 
     def _check_canonical(self, tenant: str, base: FhirVersion, identity: str, compiled: CompiledTopic) -> None:
         """Two topics of one base with the same url and version would leave open which one a Subscription means."""
@@ -128,9 +162,9 @@ class TopicService:
         for listed in self._registry.catalogue.listed(tenant, base):
             if listed.topic.canonical == canonical and listed.id != identity and not listed.shipped:
                 raise Conflict(
-                    f"SubscriptionTopic/{listed.id} has the canonical {canonical} already; update that one, "
+                    f"{topic_type(base)}/{listed.id} has the canonical {canonical} already; update that one, "
                     "or give this one another version",
-                    expression="SubscriptionTopic.version",
+                    expression="" if base is FhirVersion.R4 else "SubscriptionTopic.version",
                 )
 
     def _check_users(self, tenant: str, base: FhirVersion, topic: ListedTopic) -> None:
@@ -163,12 +197,11 @@ def _shown(
     base: FhirVersion, identity: str, version: int, last_updated: datetime, resource: dict[str, Any]
 ) -> ShownTopic:
     own_meta = resource.get("meta")
-    written = last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    meta = {**(own_meta if isinstance(own_meta, dict) else {}), "versionId": str(version), "lastUpdated": written}
+    stamp = {"versionId": str(version), "lastUpdated": write_instant(last_updated)}
+    meta = {**(own_meta if isinstance(own_meta, dict) else {}), **stamp}
     rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
-    return ShownTopic(
-        identity, version, last_updated, {"resourceType": "SubscriptionTopic", "id": identity, "meta": meta, **rest}
-    )
+    shown = {"resourceType": topic_type(base), "id": identity, "meta": meta, **rest}
+    return ShownTopic(identity, version, last_updated, shown)
 
 
 def _name(tenant: str, base: FhirVersion, identity: str) -> str:
@@ -179,8 +212,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _refuse(published: Published, identity: str) -> None:
-    reference = f"SubscriptionTopic/{identity}"
+def _refuse(published: Published, reference: str) -> None:
     match published.code:
         case TopicCode.CONFLICT:
             raise PreconditionFailed(f"If-Match names another version: {reference} has version {published.version}")

@@ -18,7 +18,7 @@ from hub.domain.subscription import Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
-from hub.fhir.topics import read_topic
+from hub.fhir.topic_forms import read_written_topic
 from hub.intake.topics import Catalogue, ListedTopic
 from hub.matching.filters import compile_filters
 from hub.matching.index import MatchIndex
@@ -155,7 +155,7 @@ class Registry:
         if record and alive:
             try:
                 resource = read_json(record.resource.encode())
-                topic = read_topic(resource, base)
+                topic = read_written_topic(resource, base)
                 compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
                 self.catalogue.put(
                     tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)

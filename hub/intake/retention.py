@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -84,6 +84,8 @@ class Janitor:
         self._reconcile = reconcile
         self._retention = retention
         self._most_kept = most_kept
+        self._looked_at: dict[str, tuple[int, int]] = {}
+        """Subscription -> up to which number its events were looked at, and the last that takes something along."""
 
     async def run(self) -> None:
         while True:
@@ -139,15 +141,26 @@ class Janitor:
         if record is None or record.number < record.first_kept:
             return
         stopped = record.status in (Status.OFF, Status.ENTERED_IN_ERROR)
-        ends = [(name, range(number, number + 1)) for number in (record.first_kept, record.number)]
-        takes_along = any(one.included for _, references in await self._log.read(ends) for one in references)
-        whole = stopped or takes_along or self._layout.partitions > 1
+        whole = stopped or self._layout.partitions > 1 or await self._takes_along(name, record)
         # A log rises within each partition: with one partition its first entry is its oldest.
         last = record.number if whole else record.first_kept
-        for first in range(record.first_kept, last + 1, PAGE):
-            ((_, references),) = await self._log.read([(name, range(first, min(first + PAGE, last + 1)))])
-            for reference in references:
-                needs.spare(key, reference) if stopped else needs.lower(key, reference)
+        async for _, reference in self._references(name, record.first_kept, last):
+            needs.spare(key, reference) if stopped else needs.lower(key, reference)
+
+    async def _takes_along(self, name: str, record: Record) -> bool:
+        """Whether any event that is kept takes other resources along. Each is looked at once: numbers only rise."""
+        upto, taking = self._looked_at.get(name, (0, 0))
+        async for number, reference in self._references(name, max(record.first_kept, upto + 1), record.number):
+            taking = number if reference.included else taking
+        self._looked_at[name] = record.number, taking
+        return taking >= record.first_kept
+
+    async def _references(self, name: str, first: int, last: int) -> AsyncIterator[tuple[int, Reference]]:
+        """Each event from ``first`` to ``last`` with its number."""
+        for start in range(first, last + 1, PAGE):
+            ((number, references),) = await self._log.read([(name, range(start, min(start + PAGE, last + 1)))])
+            for pair in enumerate(references, number):
+                yield pair
 
     async def _retire(self, partition: Partition, limit: ChangeId, spared: set[ChangeId]) -> None:
         """Drop what is older than ``limit``, from the front, passing over what is spared."""

@@ -19,7 +19,7 @@ from hub.fhir.json import read_json, write_json
 from hub.fhir.subscriptions import Limits
 from hub.intake.offers import new_id
 from hub.intake.registry import Registry
-from hub.intake.topics import USABLE
+from hub.intake.topic_life import check_takes_new
 from hub.matching.filters import compile_filters
 from hub.reading.definitions import read_definition
 from hub.store.changes import Changes
@@ -66,20 +66,49 @@ class SubscriptionService:
         self._written = written
         self._draft_topics = draft_topics
 
-    async def register(self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any]) -> ShownSubscription:
-        """Create it; ``key.id`` "" lets the hub name it. Answered before the handshake begins (S-155)."""
+    async def register(
+        self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any], fingerprint: str = ""
+    ) -> ShownSubscription:
+        """Create it; ``key.id`` "" lets the hub name it. Answered before the handshake begins (S-155).
+
+        ``fingerprint`` is that of a request whose repeat can be recognised (ruling 25).
+        """
         subscription = dialect(key.base).read_subscription(resource, self._limits)
         warnings = await self._check(key, subscription)
         named = key if key.id else SubscriptionKey(key.tenant, key.base, new_id())
         status = Status.OFF if subscription.status is Status.OFF else Status.REQUESTED
+        _refuse_ended(subscription, status)
         since = await self._newest_changes(named)
-        definition = self._definition(named, owner, resource, subscription, status, since)
+        definition = self._definition(named, owner, resource, subscription, status, since, fingerprint)
         put = await self._subscriptions.put(
             named, subscription, definition, expected_version=0, status=status, verify_anew=True
         )
         _refuse(put, named)
         self._written()
         return replace(self._fresh(named, put.version, definition, status, warnings), created=True)
+
+    async def first_answer(self, key: SubscriptionKey, fingerprint: str) -> ShownSubscription | None:
+        """What the request was answered that created ``key``; None when nothing did (ruling 25).
+
+        Raises Unprocessable when another request did, Gone when what it created was deleted since.
+        """
+        (record,) = await self._subscriptions.records([str(key)])
+        if record is None:
+            return None
+        if record.status is None:
+            raise Gone(f"this request created Subscription/{key.id}, which was deleted since")
+        (first,) = await self._subscriptions.definitions([(str(key), 1)])
+        if first is None:  # so many versions later the first is no longer kept
+            return replace(await self.read(key), created=True)
+        if first.request != fingerprint:
+            raise Unprocessable("this Idempotency-Key was used for another request; take a new one")
+        status = Status(read_json(first.resource.encode())["status"])
+        return replace(self._fresh(key, 1, first, status, ()), created=True)
+
+    async def was_deleted(self, key: SubscriptionKey) -> bool:
+        """Whether this id belonged to a Subscription that is gone: made again, its numbers would go on."""
+        (record,) = await self._subscriptions.records([str(key)])
+        return record is not None and record.status is None
 
     async def replace(
         self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any], if_match: int | None
@@ -109,10 +138,12 @@ class SubscriptionService:
         """None when somebody else wrote it since it was read, and the client did not say which version it means."""
         kept = dialect(key.base).unmask_headers(resource, read_json(stored.resource.encode()))
         subscription = dialect(key.base).read_subscription(kept, self._limits)
-        warnings = await self._check(key, subscription)
+        before = read_definition(key.base, stored)
+        warnings = await self._check(key, subscription, before.topic)
         present = record.status or Status.OFF
-        anew = _reaches_elsewhere(subscription, read_definition(key.base, stored))
+        anew = _reaches_elsewhere(subscription, before)
         status = status_after_update(present, _submitted(kept), verify_anew=anew)
+        _refuse_ended(subscription, status)
         restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is Status.REQUESTED
         since = await self._newest_changes(key) if restarts else stored.since
         definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
@@ -157,7 +188,10 @@ class SubscriptionService:
             resource = dialect(key.base).accepted_subscription(resource, subscription, record.status, error)
         return _shown(key, version, definition, resource)
 
-    async def _check(self, key: SubscriptionKey, subscription: Subscription) -> tuple[Issue, ...]:
+    async def _check(
+        self, key: SubscriptionKey, subscription: Subscription, present_topic: str = ""
+    ) -> tuple[Issue, ...]:
+        """Warnings; raises Unprocessable. One who keeps its topic is let stay when the topic takes no new ones."""
         self._check_reachable(key.base, subscription)
         await self._registry.refresh()
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
@@ -168,15 +202,12 @@ class SubscriptionService:
                 expression=element,
                 code="not-found",
             )
-        if listed.topic.status not in USABLE:
-            raise Unprocessable(f"the topic {subscription.topic} is {listed.topic.status}", expression=element)
-        if listed.topic.status == "draft" and not self._draft_topics:
-            raise Unprocessable(
-                f"the topic {subscription.topic} is a draft; set HUB_DRAFT_TOPICS=1 to let it be used",
-                expression=element,
-            )
+        told: tuple[Issue, ...] = ()
+        if subscription.topic != present_topic:
+            now = datetime.now(UTC)
+            told = check_takes_new(listed.topic, now, draft_topics=self._draft_topics, expression=element)
         try:
-            return tuple(compile_filters(subscription.filters, listed.compiled).warnings)
+            return (*told, *compile_filters(subscription.filters, listed.compiled).warnings)
         except Unprocessable as problem:
             raise Unprocessable(*(_placed(issue, key.base) for issue in problem.issues)) from problem
 
@@ -209,10 +240,12 @@ class SubscriptionService:
         subscription: Subscription,
         status: Status,
         since: dict[str, str],
+        fingerprint: str = "",
     ) -> Definition:
         accepted = dialect(key.base).accepted_subscription(resource, subscription, status)
         bare = {name: value for name, value in accepted.items() if name != "id"}
-        return Definition(write_json(bare).decode(), since, owner, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        written = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Definition(write_json(bare).decode(), since, owner, written, fingerprint)
 
     @staticmethod
     def _fresh(
@@ -223,13 +256,19 @@ class SubscriptionService:
         return replace(_shown(key, version, definition, resource), warnings=warnings)
 
 
-def _shown(key: SubscriptionKey, version: int, definition: Definition, resource: dict[str, Any]) -> ShownSubscription:
+def completed(
+    key: SubscriptionKey, version: int, definition: Definition, resource: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A resource as stored, with the id and meta that it is shown with."""
     own_meta = resource.get("meta")
     meta = {**(own_meta if isinstance(own_meta, dict) else {}), "versionId": str(version)}
     meta["lastUpdated"] = definition.written.replace("+00:00", "Z")
     rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
-    complete = {"resourceType": "Subscription", "id": key.id, "meta": meta, **rest}
-    return ShownSubscription(key, version, definition.written_at, complete)
+    return {"resourceType": "Subscription", "id": key.id, "meta": meta, **rest}
+
+
+def _shown(key: SubscriptionKey, version: int, definition: Definition, resource: dict[str, Any]) -> ShownSubscription:
+    return ShownSubscription(key, version, definition.written_at, completed(key, version, definition, resource))
 
 
 def _placed(issue: Issue, base: FhirVersion) -> Issue:
@@ -253,6 +292,16 @@ def _reaches_elsewhere(new: Subscription, old: Subscription) -> bool:
         return (channel.type, channel.endpoint, channel.headers, channel.content, channel.content_type)
 
     return reach(new) != reach(old)
+
+
+def _refuse_ended(subscription: Subscription, status: Status | None) -> None:
+    """What is over cannot begin: it would be switched off without a word to anybody (S-079, S-084)."""
+    if status is Status.REQUESTED and subscription.end and subscription.end <= datetime.now(UTC):
+        raise Unprocessable(
+            "this end has passed, so nothing would ever be sent; write a later one, leave it out, or write status off",
+            expression="Subscription.end",
+            code="value",
+        )
 
 
 def _refuse(put: Put, key: SubscriptionKey) -> None:

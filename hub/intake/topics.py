@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
-USABLE = {"active", "draft", "unknown"}
-"""Statuses that take new Subscriptions; a retired topic keeps only those it has (S-019)."""
+_PREFERENCE = {"active": 3, "unknown": 2, "draft": 1}
+"""A canonical without version means the newest active topic; a draft only when there is no other (S-019)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ListedTopic:
 
     id: str
     resource: dict[str, Any]
-    """The JSON as its author wrote it, in R5 terms for shipped topics."""
+    """The JSON as its author wrote it: in R5 terms for shipped topics, on R4 a Basic for its own."""
     compiled: CompiledTopic
     shipped: bool
     version: int = 1
@@ -85,7 +85,8 @@ class Catalogue:
         return next((listed for listed in self.listed(tenant, base) if listed.id == identity), None)
 
     def find(self, tenant: str, base: FhirVersion, canonical: str) -> ListedTopic | None:
-        """The topic a Subscription means: ``url|version`` exactly, ``url`` alone the newest usable (S-018, S-019)."""
+        """The topic a Subscription means: ``url|version`` exactly, ``url`` alone the newest active one, and without an
+        active one the next best (S-018, S-019)."""
         url, _, version = canonical.partition("|")
         candidates = [listed for listed in self.listed(tenant, base) if listed.topic.url == url]
         if version:
@@ -93,8 +94,8 @@ class Catalogue:
         return max(candidates, key=_preference, default=None)
 
 
-def _preference(listed: ListedTopic) -> tuple[bool, tuple[tuple[int, int | str], ...]]:
-    return listed.topic.status in USABLE, _version_order(listed.topic.version)
+def _preference(listed: ListedTopic) -> tuple[int, tuple[tuple[int, int | str], ...]]:
+    return _PREFERENCE.get(listed.topic.status, 0), _version_order(listed.topic.version)
 
 
 def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:

@@ -11,6 +11,7 @@ from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.matching.includes import NO_INCLUDES, CompiledIncludes, compile_includes
 from hub.matching.report import Refusals, Report
+from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
 from hub.matching.triggers import CompiledTrigger, compile_trigger
 
 
@@ -25,6 +26,7 @@ class CompiledTopic:
     focus_types: frozenset[str]
     warnings: tuple[Issue, ...] = ()
     includes: CompiledIncludes = NO_INCLUDES
+    rev_includes: tuple[ReverseInclude, ...] = ()
 
     def fires(self, change: ResourceChange, report: Report) -> bool:
         """Is this change an event of the topic? Several triggers still make one event (S-024)."""
@@ -79,8 +81,9 @@ def compile_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base
         focus_types = facts.resource_types
     warnings = (*_event_warnings(topic), *_filter_warnings(topic, focus_types, facts))
     includes = compile_includes(topic, facts, source_base_url)
-    warnings = (*warnings, *includes.warnings)
-    return CompiledTopic(topic, version, source_base_url, tuple(triggers), focus_types, warnings, includes)
+    reverse, unserved = compile_rev_includes(topic, facts, source_base_url)
+    warnings = (*warnings, *includes.warnings, *unserved)
+    return CompiledTopic(topic, version, source_base_url, tuple(triggers), focus_types, warnings, includes, reverse)
 
 
 def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definitions) -> SearchParameter | None:

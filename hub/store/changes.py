@@ -6,13 +6,23 @@ bytes that came in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 from hub.domain.change import ChangeId, Interaction, ResourceKey
 from hub.errors import Fenced
+from hub.store.acceptance import (
+    INTERACTIONS,
+    Accepted,
+    Offer,
+    Remembered,
+    Transacted,
+    Whole,
+    offer_arguments,
+    read_accepted,
+    read_remembered,
+    read_transacted,
+)
 from hub.store.client import Store
 from hub.store.entry_cache import EntryCache
 from hub.store.keys import Partition
@@ -20,73 +30,15 @@ from hub.store.scripts import Argument, Command, script
 
 MOST_PER_ACCEPT = 32
 """Keeps the script under a millisecond (STORE §1.6)."""
+MOST_FOUND = 2
+"""By one condition in one partition: more than one is one too many."""
 IDEMPOTENCY_MILLISECONDS = 24 * 3600 * 1000
 MOST_VERSION_LINKS = 500
 """How far back a version is looked for: the store does nothing else meanwhile."""
 
-_INTERACTIONS = {b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD}
+MOST_HISTORY_BYTES = 8 * 1024 * 1024
+"""Of the bodies in one page of a history."""
 NO_PREVIOUS = "-"
-
-
-class Operation(StrEnum):
-    """What the caller wants done; the script decides what it amounts to."""
-
-    CREATE = "create"
-    PUT = "put"
-    UNSEEN = "unseen"
-    """A put whose body claims an earlier version elsewhere: update with previous unknown (ruling 13)."""
-    DELETE = "delete"
-    LOAD = "load"
-
-
-class Code(StrEnum):
-    """How ACCEPT answered one change."""
-
-    OK = "ok"
-    REPEAT = "repeat"
-    SAME = "same"
-    REUSED = "reused"
-    CONFLICT = "conflict"
-    ABSENT = "absent"
-    GONE = "gone"
-    EXISTS = "exists"
-    MOVED = "moved"
-    READY = "ready"
-    BUSY = "busy"
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One change to be accepted. ``body`` is final: id in it, everything else as received.
-
-    ``expected_version`` None = any. ``idempotency`` "" = none; it names the record, ``fingerprint`` the request.
-    ``hint`` tells where meta is to be completed when the bytes leave (``hub.fhir.splice``). ``identifiers`` are the
-    tokens by which conditional interactions find the resource; ``condition`` is the token that must find exactly
-    ``finds`` (ids joined by a space) at the moment of writing, else nothing happens (MOVED).
-    """
-
-    key: ResourceKey
-    operation: Operation
-    body: bytes
-    expected_version: int | None = None
-    idempotency: str = ""
-    fingerprint: str = "-"
-    hint: str = ""
-    correlation: str = ""
-    identifiers: tuple[str, ...] = ()
-    condition: str = ""
-    finds: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to one offer. ``version`` is the one made, or for CONFLICT the present one (0 = there is none)."""
-
-    code: Code
-    id: ChangeId | None = None
-    version: int = 0
-    previous: str = NO_PREVIOUS
-    interaction: Interaction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +72,7 @@ def read_entry(identity: bytes, fields: Sequence[bytes] | dict[bytes, bytes]) ->
         type=resource_type,
         resource_id=resource_id,
         version=int(pairs[b"v"]),
-        interaction=_INTERACTIONS[pairs[b"o"]],
+        interaction=INTERACTIONS[pairs[b"o"]],
         previous=pairs[b"p"].decode(),
         hint=pairs[b"h"].decode(),
         correlation=pairs[b"x"].decode(),
@@ -138,36 +90,68 @@ class Changes:
 
     async def accept(self, partition: Partition, offers: Sequence[Offer]) -> list[Accepted]:
         """Make up to MOST_PER_ACCEPT changes of one partition durable, in order (I1, I2, I4)."""
-        (reply,) = await self._store.send(self._accept_call([partition] * len(offers), offers, atomic=False))
-        return [_accepted(item) for item in reply[1:]]
+        places = {str(place): offer for place, offer in enumerate(offers)}
+        (reply,) = await self._store.send(self._accept_call([partition], places))
+        return [read_accepted(item) for item in reply[1:]]
 
-    async def transact(self, partitions: Sequence[Partition], offers: Sequence[Offer]) -> tuple[bool, list[Accepted]]:
-        """All changes or none, in one atomic step (ruling 26). ``partitions`` names the partition of each offer.
+    async def transact(self, offers: Mapping[str, Offer], whole: Whole | None = None) -> Transacted:
+        """All changes or none, in one atomic step over their partitions (ruling 26). Offers go by their places.
 
-        False: nothing was written; the answers say which offers stood in the way.
+        A transaction that was done before under the name of ``whole`` is not done again.
         """
-        (reply,) = await self._store.send(self._accept_call(partitions, offers, atomic=True))
-        return reply[0] == 1, [_accepted(item) for item in reply[1:]]
+        layout = self._store.layout
+        touched = {layout.partition_of(offer.key): None for offer in offers.values()}
+        for offer in offers.values():
+            if offer.condition:  # what it looks for may live in any of them
+                touched |= dict.fromkeys(layout.partitions_of(offer.key.tenant, offer.key.base))
+        (reply,) = await self._store.send(self._accept_call(list(touched), offers, atomic=True, whole=whole))
+        if reply[0] == 2:
+            return read_transacted(reply[1])
+        answers = [read_accepted(item) for item in reply[1:]]
+        return Transacted(reply[0] == 1, dict(zip(offers, answers, strict=True)))
 
-    def _accept_call(self, partitions: Sequence[Partition], offers: Sequence[Offer], *, atomic: bool) -> Command:
-        places: dict[Partition, int] = {}
-        for partition in partitions:
-            places.setdefault(partition, len(places) + 1)
-        keys = [partition.key(name) for partition in places for name in ("own", "chg", "ids", "rid")]
-        arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS, int(atomic), len(places)]
-        for partition, offer in zip(partitions, offers, strict=True):
-            keys += [partition.key("r", offer.key.reference), partition.key("i", offer.idempotency)]
-            expected = "" if offer.expected_version is None else offer.expected_version
-            given = 1 if offer.idempotency else 0
-            arguments += [places[partition], offer.key.reference, offer.operation, expected, given, offer.fingerprint]
-            arguments += [offer.hint, offer.correlation, " ".join(offer.identifiers), offer.condition, offer.finds]
-            arguments.append(offer.body)
+    async def transacted(self, whole: Whole) -> Transacted | None:
+        """How a transaction of this name was answered; None when there was none."""
+        (record,) = await self._store.send(("GET", whole.partition.key("i", whole.name)))
+        return read_transacted(record) if record else None
+
+    async def remembered(self, partitions: Sequence[Partition], name: str) -> Remembered | None:
+        """What a request of this name was told; None when there was none."""
+        for record in await self._store.send(*(("GET", partition.key("i", name)) for partition in partitions)):
+            if record:
+                return read_remembered(record)
+        return None
+
+    def _accept_call(
+        self,
+        partitions: Sequence[Partition],
+        offers: Mapping[str, Offer],
+        *,
+        atomic: bool = False,
+        whole: Whole | None = None,
+    ) -> Command:
+        index = {partition: number for number, partition in enumerate(partitions, 1)}
+        keys = [whole.partition.key("i", whole.name) if whole else partitions[0].key("i", "")]
+        keys += [partition.key(name) for partition in partitions for name in ("own", "chg", "ids", "rid")]
+        arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS, int(atomic), len(partitions)]
+        arguments += [1, whole.fingerprint] if whole else [0, "-"]
+        for place, offer in offers.items():
+            # One partition may be any: only the caller knows which of several a key belongs to.
+            partition = partitions[0] if len(partitions) == 1 else self._store.layout.partition_of(offer.key)
+            reference = offer.key.reference
+            keys += [
+                partition.key("r", reference),
+                partition.key("i", offer.idempotency),
+                partition.key("b", reference),
+            ]
+            arguments += [place, index[partition], *offer_arguments(offer)]
         return script("accept", keys, arguments)
 
     async def found_by(self, partitions: Sequence[Partition], token: str) -> list[str]:
-        """The ids of living resources that carry an identifier, over all these partitions."""
-        replies = await self._store.send(*(("HGET", partition.key("ids"), token) for partition in partitions))
-        return [identity for reply in replies if reply for identity in reply.decode().split()]
+        """The ids of living resources that carry an identifier, over all these partitions; at most two of each."""
+        between = (f"[{token} ", f"({token}!", "LIMIT", 0, MOST_FOUND)
+        replies = await self._store.send(*(("ZRANGEBYLEX", partition.key("ids"), *between) for partition in partitions))
+        return [member.decode().partition(" ")[2] for reply in replies for member in reply]
 
     async def own(self, partition: Partition, owner: str, incarnation: str, lease_milliseconds: int) -> Lease:
         call = script("own", [partition.key("own")], [owner, incarnation, lease_milliseconds])
@@ -237,10 +221,16 @@ class Changes:
         (reply,) = await self._store.send(script("version", keys, [version or 0, MOST_VERSION_LINKS]))
         return read_entry(reply[0], reply[1]) if len(reply) == 2 else None
 
-    async def history(self, partition: Partition, key: ResourceKey, most: int, before: int) -> list[Entry]:
-        """The newest ``most`` versions below version ``before`` (0 = all), newest first, as far as they are held."""
+    async def history(
+        self, partition: Partition, key: ResourceKey, most: int, first: ChangeId | None = None
+    ) -> list[Entry]:
+        """Up to ``most`` versions, newest first, from its change ``first`` on (None = the newest), as far as held.
+
+        Fewer when their bodies are large: go on from the ``previous`` of the last one.
+        """
         keys = [partition.key("r", key.reference), partition.key("chg"), partition.key("b", key.reference)]
-        (reply,) = await self._store.send(script("history", keys, [most, before]))
+        arguments: list[Argument] = [key.reference, most, MOST_HISTORY_BYTES, str(first or "")]
+        (reply,) = await self._store.send(script("history", keys, arguments))
         return [read_entry(identity, fields) for identity, fields in reply]
 
     async def oldest(self, partition: Partition, most: int) -> list[Entry]:
@@ -267,13 +257,3 @@ class Changes:
         """Accepted changes that are not evaluated yet."""
         ((taken, left),) = await self._store.send(("HMGET", partition.key("own"), "in", "out"))
         return int(taken or 0) - int(left or 0)
-
-
-def _accepted(item: list[Any]) -> Accepted:
-    code = Code(item[0].decode())
-    if code in (Code.OK, Code.REPEAT, Code.SAME, Code.GONE):
-        _, identity, version, previous, interaction = item
-        return Accepted(
-            code, ChangeId.parse(identity.decode()), int(version), previous.decode(), _INTERACTIONS[interaction]
-        )
-    return Accepted(code, version=int(item[2]) if len(item) > 2 else 0)

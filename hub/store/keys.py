@@ -11,7 +11,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{P}:r:Type/id`` | string | head: ``version id interaction`` |
 | ``{P}:b:Type/id`` | hash | an entry that is still the head but has left the stream (ruling 14) |
 | ``{P}:i:…`` | string PX | idempotency record |
-| ``{P}:ids`` | hash | identifier token -> ids of the living resources that carry it |
+| ``{P}:ids`` | zset | ``token id`` of each living resource that carries an identifier |
 | ``{P}:rid`` | hash | Type/id -> its identifier tokens |
 | ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``) |
 | ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |
@@ -22,6 +22,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
 | ``{reg}:log`` | stream | what changed in the registry: subscription or topic, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
+| ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
 """
 
@@ -77,3 +78,7 @@ class Layout:
 
 def shard_key(shard: int, *parts: str) -> str:
     return ":".join((f"{{d{shard}}}", *parts))
+
+
+def guard_key(name: str) -> str:
+    return f"hub:guard:{name}"

@@ -8,7 +8,7 @@ from importlib import resources
 
 SCRIPT_NAMES = (
     "accept", "advance", "claim", "commit", "disown", "history", "own", "publish", "put", "read", "references",
-    "remove", "retire", "settle", "trim", "version",
+    "release", "remove", "retire", "settle", "trim", "version",
 )  # fmt: skip
 NEEDS_RECORD = {"claim", "commit", "put", "read", "references", "remove", "settle", "trim"}
 

@@ -41,6 +41,8 @@ class Definition:
     owner: str
     written: str
     """Instant of this version, RFC 3339."""
+    request: str = ""
+    """Fingerprint of the request that created the Subscription, when a repeat of it can be recognised (ruling 25)."""
 
     @property
     def written_at(self) -> datetime:

@@ -11,7 +11,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from tests.api.builders import PATIENT_CHANGE, fresh_id, patient, subscribe, subscription, until_status
-from tests.api.harness import Api, outcome_of
+from tests.api.harness import Api, expressions_of, outcome_of
 from tests.api.receiver import Inbox, Receiver, Reply
 
 
@@ -157,6 +157,18 @@ async def test_end_switches_a_subscription_off(api: Api, inbox: Inbox) -> None:
     await api.put(f"Patient/{(mark := fresh_id())}", patient(mark))
     await asyncio.sleep(0.05)
     assert inbox.nothing_unread()
+
+
+async def test_what_has_ended_is_not_begun_silently(api: Api, inbox: Inbox) -> None:
+    """S-079, S-084: it would be accepted as requested and switched off without a word."""
+    over = subscription(api.base, inbox.url, end="2020-12-31T12:00:00Z")
+    assert expressions_of(await api.post("Subscription", over), 422) == ["Subscription.end"]
+    assert (await api.post("Subscription", over | {"status": "off"})).status_code == 201
+    told = await subscribe(api, inbox)
+    again = changed(api, told, status="requested", end="2020-12-31T12:00:00Z")
+    assert expressions_of(await api.put(f"Subscription/{told['id']}", again), 422) == ["Subscription.end"]
+    stopped = changed(api, told, status="off", end="2020-12-31T12:00:00Z")
+    assert (await api.put(f"Subscription/{told['id']}", stopped)).json()["status"] == "off"
 
 
 async def test_entered_in_error_is_a_status_of_r5_only(api: Api, inbox: Inbox) -> None:

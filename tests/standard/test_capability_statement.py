@@ -21,7 +21,7 @@ def statement(version: FhirVersion) -> dict[str, Any]:
         software_version="0.1.0",
         date=datetime(2026, 1, 2, tzinfo=UTC),
         description="local: a 2xx is on this machine's disk",
-        resource_types={"Patient", "Encounter", "Subscription", "SubscriptionTopic"},
+        resource_types={"Patient", "Encounter", "Basic", "Subscription", "SubscriptionTopic"},
         topics=TOPICS,
     )
 
@@ -57,7 +57,8 @@ def test_subscriptions_can_be_written_read_and_searched_s196(version: FhirVersio
     subscription = resources(version)["Subscription"]
     codes = {each["code"] for each in subscription["interaction"]}
     assert codes == {"create", "read", "vread", "update", "delete", "search-type"}
-    assert {each["name"] for each in subscription["searchParam"]} == {"url", "status", "topic", "_id"}
+    assert {each["name"] for each in subscription["searchParam"]} >= {"url", "status", "topic", "_id", "_lastUpdated"}
+    assert subscription["conditionalCreate"] is True
 
 
 @pytest.mark.parametrize(
@@ -67,31 +68,33 @@ def test_topics_are_a_resource_from_r4b_on_s197(version: FhirVersion, offered: b
     assert ("SubscriptionTopic" in resources(version)) is offered
     if offered:
         names = {each["name"] for each in resources(version)["SubscriptionTopic"]["searchParam"]}
-        assert names >= {"url", "derived-or-self"}
+        assert names >= {"url", "derived-or-self", "resource", "title", "trigger-description"}
 
 
-def test_search_parameters_are_typed_and_defined_where_the_standard_defines_them() -> None:
-    statement = capability_statement(
-        FhirVersion.R4B,
-        base_url="https://hub.example.org/fhir/r4b",
-        software_version="0.1.0",
-        date=datetime(2026, 1, 2, tzinfo=UTC),
-        description="",
-        resource_types=(),
-        subscription_search=("_id", "topic", "type"),
-        topic_search=("code", "derived-or-self"),
-    )
-    subscription, topic = statement["rest"][0]["resource"]
-    assert subscription["searchParam"] == [
-        {"name": "_id", "type": "token", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id"},
-        {"name": "topic", "type": "uri", "definition": BP + "SearchParameter/Subscription-topic"},
-        {"name": "type", "type": "token", "definition": "http://hl7.org/fhir/SearchParameter/Subscription-type"},
-    ]
-    derived = "http://hl7.org/fhir/SearchParameter/SubscriptionTopic-derived-or-self"
-    assert topic["searchParam"] == [
-        {"name": "code", "type": "token"},
-        {"name": "derived-or-self", "type": "uri", "definition": derived},
-    ]
+@every_version
+def test_topics_of_r4_are_found_among_basic_s198(version: FhirVersion) -> None:
+    basic = resources(version)["Basic"]
+    assert ("search-type" in {each["code"] for each in basic["interaction"]}) is (version is FhirVersion.R4)
+    assert ("searchParam" in basic) is (version is FhirVersion.R4)
+
+
+CORE, IG = "http://hl7.org/fhir/SearchParameter/", BP + "SearchParameter/"
+SEARCHES: list[tuple[FhirVersion, str, dict[str, str]]] = [
+    (FhirVersion.R4, "Subscription", {"name": "_id", "type": "token", "definition": CORE + "Resource-id"}),
+    (FhirVersion.R4, "Subscription", {"name": "topic", "type": "uri", "definition": IG + "Subscription-topic"}),
+    (FhirVersion.R4B, "Subscription", {"name": "type", "type": "token", "definition": CORE + "Subscription-type"}),
+    (FhirVersion.R5, "Subscription", {"name": "owner", "type": "reference", "definition": CORE + "Subscription-owner"}),
+    (FhirVersion.R4B, "SubscriptionTopic", {"name": "code", "type": "token"}),
+    (FhirVersion.R5, "SubscriptionTopic", {"name": "url", "type": "uri", "definition": CORE + "CanonicalResource-url"}),
+    (FhirVersion.R4, "Basic", {"name": "code", "type": "token", "definition": CORE + "Basic-code"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "resource", "described"), SEARCHES)
+def test_search_parameters_are_typed_and_defined_where_the_standard_defines_them(
+    version: FhirVersion, resource: str, described: dict[str, str]
+) -> None:
+    assert described in resources(version)[resource]["searchParam"]
 
 
 @every_version
@@ -111,14 +114,25 @@ def test_operations_are_named_without_dollar_and_defined_by_version_s200() -> No
 
 
 @every_version
+def test_operations_of_the_base_are_defined_by_the_standard_or_on_the_base_s200(version: FhirVersion) -> None:
+    base = f"https://hub.example.org{version.path}/OperationDefinition/"
+    assert statement(version)["rest"][0]["operation"] == [
+        {"name": "versions", "definition": "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions"},
+        {"name": "load", "definition": base + "hub-load"},
+        {"name": "process-change", "definition": base + "hub-process-change"},
+    ]
+
+
+@every_version
 def test_only_what_works_is_claimed_s201(version: FhirVersion) -> None:
     assert "websocket" not in json.dumps(statement(version))
     patient = resources(version)["Patient"]
-    assert {each["code"] for each in patient["interaction"]} == {"create", "read", "vread", "update", "delete"}
+    codes = {each["code"] for each in patient["interaction"]}
+    assert codes == {"create", "read", "vread", "history-instance", "update", "patch", "delete"}
     assert (patient["updateCreate"], patient["conditionalCreate"], patient["conditionalDelete"]) == (
         True,
-        False,
-        "not-supported",
+        True,
+        "single",
     )
 
 

@@ -8,8 +8,8 @@ from hub.domain.change import ChangeId, ResourceKey
 from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, judge
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
+from hub.store.acceptance import Offer, Operation
 from hub.store.agenda import Agenda, Committed, Hold, Match, Settlement
-from hub.store.changes import Offer, Operation
 from hub.store.client import Store
 from hub.store.event_log import EventLog
 from hub.store.keys import Partition

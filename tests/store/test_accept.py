@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hub.domain.change import ChangeId, Interaction
-from hub.store.changes import Accepted, Changes, Code, Offer, Operation
+from hub.store.acceptance import Accepted, Code, Offer, Operation
+from hub.store.changes import Changes
 from hub.store.client import Store
 from tests.store.factories import PARTITION, offer, resource_key
 

@@ -10,7 +10,9 @@ import pytest
 from hub.domain.change import ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Overloaded, PreconditionFailed, Unavailable, Unprocessable
-from hub.intake.changes import Intake, Request, Stored
+from hub.intake.changes import Intake, Stored
+from hub.intake.conditions import Conditions
+from hub.intake.offers import Repeatable, Request
 from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.keys import Layout, Partition
@@ -30,7 +32,8 @@ async def spread(redis_url: str) -> AsyncIterator[Store]:
 
 def intake_of(store: Store, most_waiting: int = 1000) -> tuple[Intake, list[Partition]]:
     rung: list[Partition] = []
-    return Intake(Changes(store, most_waiting=most_waiting), store.layout, rung.append), rung
+    changes = Changes(store, most_waiting=most_waiting)
+    return Intake(changes, Conditions(changes, store.layout), store.layout, rung.append), rung
 
 
 def a_post(key: str = "", request_id: str = "", principal: str = "ehr") -> Request:
@@ -38,7 +41,7 @@ def a_post(key: str = "", request_id: str = "", principal: str = "ehr") -> Reque
 
 
 async def create(intake: Intake, request: Request, raw: bytes = PATIENT) -> Stored:
-    return await intake.create(NAMELESS, raw, {"resourceType": "Patient"}, request)
+    return await intake.create(NAMELESS, raw, {"resourceType": "Patient"}, Repeatable.of(request, raw))
 
 
 async def test_a_post_repeated_with_its_key_gives_the_same_resource(spread: Store) -> None:
@@ -73,7 +76,7 @@ async def test_of_writers_with_one_if_match_only_one_wins(store: Store) -> None:
     intake, _ = intake_of(store)
     key = ResourceKey("default", FhirVersion.R5, "Patient", "p1")
     body, resource = b'{"resourceType": "Patient", "id": "p1"}', {"resourceType": "Patient", "id": "p1"}
-    put = Request("PUT", "/fhir/r5/Patient/p1", "ehr")
+    put = Repeatable.of(Request("PUT", "/fhir/r5/Patient/p1", "ehr"), body)
     await intake.update(key, body, resource, put, None)
     found = await asyncio.gather(
         *(intake.update(key, body, resource, put, 1) for _ in range(40)), return_exceptions=True
@@ -86,7 +89,7 @@ async def test_versions_of_many_writers_at_once_are_one_to_n(store: Store) -> No
     intake, _ = intake_of(store)
     key = ResourceKey("default", FhirVersion.R5, "Patient", "p1")
     body, resource = b'{"resourceType": "Patient", "id": "p1"}', {"resourceType": "Patient", "id": "p1"}
-    put = Request("PUT", "/fhir/r5/Patient/p1", "ehr")
+    put = Repeatable.of(Request("PUT", "/fhir/r5/Patient/p1", "ehr"), body)
     found = await asyncio.gather(*(intake.update(key, body, resource, put, None) for _ in range(150)))
     assert [stored.version for stored in found] == list(range(1, 151))
 

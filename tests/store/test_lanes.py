@@ -14,20 +14,20 @@ import pytest
 
 from hub.errors import Unavailable
 from hub.store import lanes
-from hub.store.changes import IDEMPOTENCY_MILLISECONDS, Changes, Code
+from hub.store.acceptance import Code
+from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.keys import REGISTRY_LOG, Layout
 from hub.store.registry import Registry
-from hub.store.scripts import Command, script
+from hub.store.scripts import Command
 from tests.store.factories import PARTITION, Lab, offer
 
 REPLY_TIMEOUT_SECONDS = 0.4
 
 
-def an_accept(reference: str) -> Command:
-    keys = [PARTITION.key(*parts) for parts in (("own",), ("chg",), ("r", reference), ("i", ""))]
-    return script("accept", keys, [1000, IDEMPOTENCY_MILLISECONDS, reference, "put", "", 0, "-", "", "", b"{}"])
+def an_accept(store: Store, reference: str) -> Command:
+    return Changes(store, most_waiting=1000)._accept_call([PARTITION], {"": offer(reference)})
 
 
 async def test_scripts_are_taught_again_after_redis_forgot_them(store: Store) -> None:
@@ -39,8 +39,10 @@ async def test_scripts_are_taught_again_after_redis_forgot_them(store: Store) ->
 async def test_a_script_that_was_forgotten_in_the_middle_of_a_write_does_not_make_others_run_twice(
     store: Store,
 ) -> None:
-    await store.send(an_accept("Patient/0"))
-    first, _, second = await store.send(an_accept("Patient/1"), ("SCRIPT", "FLUSH"), an_accept("Patient/1"))
+    await store.send(an_accept(store, "Patient/0"))
+    first, _, second = await store.send(
+        an_accept(store, "Patient/1"), ("SCRIPT", "FLUSH"), an_accept(store, "Patient/1")
+    )
     assert [reply[1][2] for reply in (first, second)] == [1, 2]
     assert await store.send(("XLEN", PARTITION.key("chg"))) == [3]
 

@@ -13,6 +13,7 @@ import pytest
 
 from hub.domain.delivery import OutcomeKind
 from hub.store import scripts
+from hub.store.acceptance import Code, Operation
 from hub.store.agenda import CommitCode
 from hub.store.changes import Changes
 from hub.store.client import Store
@@ -97,6 +98,30 @@ async def test_without_the_idempotency_record_a_repeat_is_a_second_version(store
     same = offer("Patient/1", idempotency="k", fingerprint="f")
     answers = await Changes(store, most_waiting=10).accept(PARTITION, [same, same])
     assert [answer.version for answer in answers] == [1, 2]
+
+
+async def test_without_the_second_look_two_conditional_creates_both_create(store: Store, mutate: Mutate) -> None:
+    mutate("accept", "if c.condition ~= '' and found_by(c.condition) ~= c.finds then return {'moved'} end", "")
+    two = [
+        offer(f"Patient/{n}", Operation.CREATE, identifiers=("a" * 32,), condition="a" * 32) for n in (1, 2)
+    ]  # fmt: skip
+    answers = await Changes(store, most_waiting=10).accept(PARTITION, two)
+    assert [answer.code for answer in answers] == [Code.OK, Code.OK]
+
+
+async def test_without_the_way_back_a_refused_transaction_is_half_done(store: Store, mutate: Mutate) -> None:
+    changes = Changes(store, most_waiting=10)
+    mutate("accept", "if result[1] == 0 then return result end", "")
+    await changes.transact({"a": offer("Patient/1"), "b": offer("Patient/9", Operation.DELETE)})
+    assert await changes.lag(PARTITION) == 1
+
+
+async def test_without_the_look_at_what_is_being_made_a_load_hides_from_its_change(
+    store: Store, mutate: Mutate
+) -> None:
+    mutate("accept", "heads[c.head] or redis.call('GET', c.head)", "redis.call('GET', c.head)")
+    told = {"a": offer("Patient/1", Operation.LOAD), "b": offer("Patient/1", Operation.DELETE, b"")}
+    assert not (await Changes(store, most_waiting=10).transact(told)).written
 
 
 async def test_without_the_cursor_check_what_is_not_judged_yet_is_retired(store: Store, mutate: Mutate) -> None:

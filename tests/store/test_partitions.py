@@ -8,8 +8,9 @@ import pytest
 
 from hub.domain.change import ChangeId
 from hub.errors import Fenced
+from hub.store.acceptance import Operation
 from hub.store.agenda import CommitCode
-from hub.store.changes import Changes, Lease, Operation
+from hub.store.changes import Changes, Lease
 from hub.store.client import Store
 from tests.store.factories import PARTITION, Lab, offer
 

@@ -11,8 +11,9 @@ from hub.domain.delivery import Outcome, OutcomeKind, judge
 from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.intake.retention import Janitor
+from hub.store.acceptance import Accepted, Operation
 from hub.store.agenda import Hold, Match, Settlement
-from hub.store.changes import Accepted, Changes, Operation
+from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.event_log import EventLog, Reference, write_dead_letter
 from hub.store.subscriptions import Subscriptions

@@ -175,7 +175,8 @@ class _ValueCompiler:
             case "string":
                 return string.compile_string(text, self.modifier)
             case "uri":
-                return uri.compile_uri(text, any_fragment=self.parameter.code == "_source")
+                code = self.parameter.code
+                return uri.compile_uri(text, any_fragment=code == "_source", any_version=code == "topic")
             case _:
                 return self._ordered(text)
 

@@ -1,0 +1,41 @@
+"""How each base writes a topic: R4B and R5 as SubscriptionTopic, R4 as ``Basic`` (S-060)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hub.domain.topic import SubscriptionTopic
+from hub.domain.versions import FhirVersion
+from hub.errors import Issue
+from hub.fhir.basic_topics import is_topic, read_basic_topic, told_in_basic, write_basic_topic
+from hub.fhir.reading import Json
+from hub.fhir.topic_shapes import in_shape_of
+from hub.fhir.topics import read_topic
+
+
+def topic_type(base: FhirVersion) -> str:
+    """The resource type that topics have on a base."""
+    return "Basic" if base is FhirVersion.R4 else "SubscriptionTopic"
+
+
+def is_written_as_topic(resource: Json, base: FhirVersion) -> bool:
+    """Does a resource of this base stand for a topic?"""
+    if base is FhirVersion.R4:
+        return is_topic(resource)
+    return resource.get("resourceType") == "SubscriptionTopic"
+
+
+def read_written_topic(resource: Json, base: FhirVersion) -> SubscriptionTopic:
+    """The topic as it was written through a base. Raises Malformed or Unprocessable."""
+    return read_basic_topic(resource) if base is FhirVersion.R4 else read_topic(resource, base)
+
+
+def write_topic_for(base: FhirVersion, r5_resource: Json) -> dict[str, Any]:
+    """A topic in R5 JSON as the base writes it."""
+    return write_basic_topic(r5_resource) if base is FhirVersion.R4 else in_shape_of(base, r5_resource)
+
+
+def told_as_written(resource: Json, base: FhirVersion, issues: Iterable[Issue]) -> tuple[Issue, ...]:
+    """``issues`` about SubscriptionTopic with their places in ``resource``, as its base writes it."""
+    return told_in_basic(resource, issues) if base is FhirVersion.R4 else tuple(issues)
