@@ -80,7 +80,7 @@ class Hub:
         self.subscriptions = Subscriptions(self.store)
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
-        self.agenda = Agenda(self.store, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
+        self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
         self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.catalogue = Catalogue()
         self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.source_base_urls)
@@ -136,6 +136,7 @@ class Hub:
         )
         load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
         await self.registry.load()
+        await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():
             self.supervisor.start(f"evaluator {partition}", evaluator.run)
         if self._embedded:
