@@ -18,8 +18,9 @@ from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import TopicRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
 from hub.channels.rest_hook import RestHook
-from hub.channels.sender import Sender
+from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
 from hub.delivery.round import Round
+from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
@@ -93,7 +94,12 @@ class Hub:
         }
         channels = {"rest-hook": RestHook(self.sender)}
         round_ = Round(
-            DefinitionCache(self.subscriptions), self.reader, dict(channels), base_urls, settings.retry_policy
+            DefinitionCache(self.subscriptions),
+            self.reader,
+            dict(channels),
+            base_urls,
+            settings.retry_policy,
+            Turns(CONNECTIONS_PER_HOST),
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
 
