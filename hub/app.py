@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,6 +54,8 @@ from hub.supervision import Supervisor
 log = logging.getLogger(__name__)
 
 TENANT = "default"
+STANDSTILL_SECONDS = 30.0
+"""After which a waiting change means that the hub is not ready."""
 DURABILITY_IN_WORDS = {
     "local": "2xx means: on disk of this machine; losing the machine loses what was not copied elsewhere.",
     "relaxed": "2xx means: in memory and on its way to disk; a crash of the machine may lose about two seconds.",
@@ -177,6 +180,10 @@ class Hub:
             waiting = {str(partition): await self.changes.lag(partition) for partition in self.evaluators}
         except Unavailable as problem:
             problems.append(str(problem))
+        for partition, evaluator in self.evaluators.items():
+            still = time.monotonic() - evaluator.progressed_at
+            if waiting.get(str(partition)) and still > STANDSTILL_SECONDS:
+                problems.append(f"evaluation of {partition} has stood still for {still:.0f} s; the log says at what")
         return {
             "status": "not ready" if problems else "ready",
             "problems": problems,

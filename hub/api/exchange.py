@@ -14,6 +14,7 @@ from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
 
 DEFAULT_TENANT = "default"
+LARGEST_DEFINITION_BYTES = 64 * 1024
 ABOUT_THE_ANSWER = ("_format", "_pretty")
 """Parameters that every request may carry: they ask nothing of the resources."""
 _PRECONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist", b"if-unmodified-since")
@@ -61,6 +62,11 @@ class Exchange:
         """The whole body, announced as FHIR JSON. Raises UnsupportedMediaType, TooLarge."""
         check_content_type(self.headers, self.address.base)
         return await read_body(self._scope, self._receive, self._most_bytes)
+
+    async def definition(self) -> bytes:
+        """The body of a Subscription or topic; it is read again with every event, so it must be small (SECURITY E3)."""
+        check_content_type(self.headers, self.address.base)
+        return await read_body(self._scope, self._receive, min(self._most_bytes, LARGEST_DEFINITION_BYTES))
 
     async def optional_body(self) -> dict[str, Any] | None:
         """The resource of a POSTed operation; None when nothing was sent."""

@@ -58,14 +58,14 @@ class SubscriptionRoutes:
     async def _create(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions()
-        resource = exchange.resource_in(await exchange.body())
+        resource = exchange.resource_in(await exchange.definition())
         shown = await self.service.register(_key(exchange), exchange.principal, resource)
         return _written(exchange, shown)
 
     async def _update(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        resource = exchange.resource_in(await exchange.body())
+        resource = exchange.resource_in(await exchange.definition())
         expected = if_match(exchange.headers)
         shown = await self.service.replace(_key(exchange), exchange.principal, resource, expected)
         return _written(exchange, shown)

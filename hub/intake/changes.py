@@ -23,7 +23,7 @@ from hub.errors import (
     Unavailable,
     Unprocessable,
 )
-from hub.fhir.splice import meta_hint, with_id, with_meta
+from hub.fhir.splice import check_meta, meta_hint, with_id, with_meta
 from hub.reading.events import shown
 from hub.store.changes import MOST_PER_ACCEPT, Accepted, Changes, Code, Offer, Operation
 from hub.store.keys import Layout, Partition
@@ -81,6 +81,7 @@ class Intake:
 
     async def create(self, key: ResourceKey, raw: bytes, resource: Resource, request: Request) -> Stored:
         """POST: the hub names the resource; ``key.id`` is ignored. The same request gets the same id (REDIS §3.2)."""
+        check_meta(resource)
         name, fingerprint = request.identity(raw)
         identity = _derived_id(name) if name else new_id()
         named = ResourceKey(key.tenant, key.base, key.type, identity)
@@ -100,6 +101,7 @@ class Intake:
             raise Malformed(
                 f"the id of the body differs from the one of the URL, {key.id}", expression=f"{key.type}.id"
             )
+        check_meta(resource)
         name, fingerprint = request.identity(raw)
         operation = Operation.UNSEEN if _was_elsewhere(resource) else Operation.PUT
         hint = meta_hint(raw, resource)
