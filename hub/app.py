@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,9 @@ from hub.api.topics import TopicRoutes
 from hub.api.versions import SystemRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
 from hub.channels.rest_hook import RestHook
-from hub.channels.sender import Sender
+from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
 from hub.delivery.round import Round
+from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
@@ -61,6 +63,8 @@ from hub.supervision import Supervisor
 log = logging.getLogger(__name__)
 
 TENANT = "default"
+STANDSTILL_SECONDS = 30.0
+"""After which a waiting change means that the hub is not ready."""
 DURABILITY_IN_WORDS = {
     "local": "2xx means: on disk of this machine; losing the machine loses what was not copied elsewhere.",
     "relaxed": "2xx means: in memory and on its way to disk; a crash of the machine may lose about two seconds.",
@@ -89,7 +93,7 @@ class Hub:
         self.subscriptions = Subscriptions(self.store)
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
-        self.agenda = Agenda(self.store, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
+        self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
         self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.catalogue = Catalogue()
         self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.source_base_urls)
@@ -102,7 +106,12 @@ class Hub:
         }
         channels = {"rest-hook": RestHook(self.sender)}
         round_ = Round(
-            DefinitionCache(self.subscriptions), self.reader, dict(channels), base_urls, settings.retry_policy
+            DefinitionCache(self.subscriptions),
+            self.reader,
+            dict(channels),
+            base_urls,
+            settings.retry_policy,
+            Turns(CONNECTIONS_PER_HOST),
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
 
@@ -154,6 +163,7 @@ class Hub:
         )
         load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
         await self.registry.load()
+        await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():
             self.supervisor.start(f"evaluator {partition}", evaluator.run)
         if self._embedded:
@@ -190,6 +200,10 @@ class Hub:
             waiting = {str(partition): await self.changes.lag(partition) for partition in self.evaluators}
         except Unavailable as problem:
             problems.append(str(problem))
+        for partition, evaluator in self.evaluators.items():
+            still = time.monotonic() - evaluator.progressed_at
+            if waiting.get(str(partition)) and still > STANDSTILL_SECONDS:
+                problems.append(f"evaluation of {partition} has stood still for {still:.0f} s; the log says at what")
         return {
             "status": "not ready" if problems else "ready",
             "problems": problems,

@@ -15,6 +15,7 @@ from hub.fhir.json import read_json
 from hub.fhir.query_strings import read_query
 
 DEFAULT_TENANT = "default"
+LARGEST_DEFINITION_BYTES = 64 * 1024
 ABOUT_THE_ANSWER = ("_format", "_pretty")
 """Parameters that every request may carry: they ask nothing of the resources."""
 _PRECONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist", b"if-unmodified-since")
@@ -74,6 +75,10 @@ class Exchange:
         if self._raw is None:
             self._raw = await read_body(self._scope, self._receive, most_bytes or self._most_bytes)
         return self._raw
+
+    async def definition(self) -> bytes:
+        """The body of a Subscription or topic; it is read again with every event, so it must be small (SECURITY E3)."""
+        return await self.body(min(self._most_bytes, LARGEST_DEFINITION_BYTES))
 
     async def optional_body(self) -> dict[str, Any] | None:
         """The resource of a POSTed operation; None when nothing was sent."""

@@ -66,7 +66,7 @@ class SubscriptionRoutes:
         """A repeat of the same request gets the answer of the first; a condition that finds one, that one."""
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-none-exist")
-        raw = await exchange.body()
+        raw = await exchange.definition()
         resource = exchange.resource_in(raw)
         condition = exchange.headers.get(b"if-none-exist")
         repeatable = Repeatable.of(request_of(exchange), raw if condition is None else raw + b"\0" + condition)
@@ -125,7 +125,7 @@ class SubscriptionRoutes:
     async def _update(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        resource = exchange.resource_in(await exchange.body())
+        resource = exchange.resource_in(await exchange.definition())
         expected = if_match(exchange.headers)
         shown = await self.service.replace(_key(exchange), exchange.principal, resource, expected)
         return _written(exchange, shown)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from hub.delivery.composing import compose, delivery_id, events_of, with_references
+from hub.delivery.turns import Turns
 from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
@@ -43,6 +45,7 @@ class Round:
     channels: dict[str, DeliveryChannel]
     base_urls: dict[FhirVersion, tuple[str, str]]
     policy: RetryPolicy
+    turns: Turns
     jitter: Callable[[], float] = lambda: random.uniform(-1, 1)
 
     async def attempt(self, hold: Hold, since: float) -> Settlement | None:
@@ -61,8 +64,9 @@ class Round:
     async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            hold = await with_references(self.reader, hold)
-            return hold, await self._send(hold, subscription, since)
+            async with self.turns.of(urlsplit(subscription.channel.endpoint).netloc):
+                hold = await with_references(self.reader, hold)
+                return hold, await self._send(hold, subscription, since)
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
@@ -79,7 +83,7 @@ class Round:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
-        seconds = _deadline(subscription.channel, since)  # only now: reading the events may have taken long
+        seconds = _deadline(subscription.channel, since)  # only now: waiting and reading may have taken long
         if seconds < SHORTEST_ATTEMPT_SECONDS:
             return None
         return await channel.deliver(

@@ -1,7 +1,8 @@
 """The delivery worker: claims what is due, carries out attempts, settles them in batches.
 
-At most ``most_in_flight`` attempts run in one process. When stopped, it claims nothing more, gives the attempts
-in flight a while to finish, and leaves the rest to their leases. A kill -9 costs one lease time and no event.
+At most ``most_in_flight`` attempts run in one process, and so many to one host (``turns``). When stopped, it claims
+nothing more, gives the attempts in flight a while to finish, and leaves the rest to their leases. A kill -9 costs one
+lease time and no event.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from hub.store.client import Store
 log = logging.getLogger(__name__)
 
 MOST_PER_CLAIM = 16
+MOST_WAITING_PER_TURN = 16
+"""How many held Subscriptions may wait for a turn at their host, per turn that there is: memory is bounded."""
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 0.2
 
@@ -41,7 +44,9 @@ class DeliveryWorker:
 
     @property
     def has_room(self) -> bool:
-        return not self._stopping and len(self._attempts) < self._most_in_flight
+        waiting = len(self._attempts) - self._round.turns.taken
+        room = self._round.turns.taken < self._most_in_flight and waiting < self._most_in_flight * MOST_WAITING_PER_TURN
+        return room and not self._stopping
 
     @property
     def in_flight(self) -> int:
@@ -87,7 +92,7 @@ class DeliveryWorker:
 
     async def _claim(self, shards: Sequence[int]) -> list[Hold]:
         since = time.monotonic()
-        room = max(1, (self._most_in_flight - len(self._attempts)) // len(shards))
+        room = max(1, (self._most_in_flight - self._round.turns.taken) // len(shards))
         holds = await self._agenda.claim(shards, min(MOST_PER_CLAIM, room))
         self.take(holds, since)
         return holds

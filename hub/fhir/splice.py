@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.errors import Malformed
-from hub.fhir.json import without_byte_order_mark, write_instant, write_json
+from hub.fhir.json import read_instant, without_byte_order_mark, write_instant, write_json
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 # A string followed by a colon is a key; other strings are matched only to skip the brackets inside them.
@@ -23,6 +23,7 @@ _SCALAR = re.compile(_STRING + rb"|[^\s,{}\[\]]++", re.DOTALL)
 _COLON = re.compile(rb"\s*+:\s*+")
 _HINT = re.compile(r"(\d+)(m?)(v?)(l?)(,?)")
 _VERSION_ID, _LAST_UPDATED = "versionId", "lastUpdated"
+_VERSION = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 
 def with_id(raw: bytes, resource: Mapping[str, Any], identity: str) -> bytes:
@@ -60,6 +61,18 @@ def meta_hint(raw: bytes, resource: Mapping[str, Any]) -> str:
     offset = raw.index(b"{") + 1 if whole else _value_offset(raw, "meta") + 1
     comma = "," if (resource if whole else meta) else ""
     return f"{offset}{'m' if whole else ''}{missing}{comma}"
+
+
+def check_meta(resource: Mapping[str, Any]) -> None:
+    """What stands in meta goes on to receivers as it is: it must at least be of its type. Raises Malformed."""
+    path, meta = f"{resource.get('resourceType', 'Resource')}.meta", resource.get("meta", {})
+    if not isinstance(meta, Mapping):
+        raise Malformed("meta is an object.", expression=path)
+    version, updated = meta.get(_VERSION_ID, "1"), meta.get(_LAST_UPDATED)
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise Malformed("versionId is a string: 1 to 64 letters, digits, '-', '.'.", expression=f"{path}.versionId")
+    if updated is not None and (not isinstance(updated, str) or read_instant(updated) is None):
+        raise Malformed("lastUpdated is an instant, such as 2026-01-02T03:04:05Z.", expression=f"{path}.lastUpdated")
 
 
 def with_meta(raw: bytes, hint: str, version_id: str, last_updated: datetime) -> bytes:

@@ -41,6 +41,7 @@ LONG_BODY_BYTES = 64 * 1024
 IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
+SLOW_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class Evaluator:
         self._reverse = reverse
         self._holder = holder
         self._renew_at = 0.0
+        self.progressed_at = time.monotonic()
+        """When it last moved on, or found nothing to do."""
 
     async def run(self) -> None:
         """Own, evaluate, own again. A store that does not answer is waited for."""
@@ -123,7 +126,9 @@ class Evaluator:
                 for group in _groups(entries):
                     await self._evaluate(group, lease.epoch)
                     cursor = group[-1].id
+                    self.progressed_at = time.monotonic()
             else:
+                self.progressed_at = time.monotonic()
                 await self.bell.wait(min(IDLE_SECONDS, max(0.0, self._renew_at - time.monotonic())))
 
     async def _still_own(self, epoch: int) -> None:
@@ -187,8 +192,14 @@ class Evaluator:
         return by_shard
 
     def _concerned(self, change: ResourceChange) -> list[tuple[str, int]]:
+        began = time.monotonic()
         try:
-            return self._registry.match(change, self._partition.index)
+            found = self._registry.match(change, self._partition.index)
+            if time.monotonic() - began > SLOW_SECONDS:
+                seconds, concerned = round(time.monotonic() - began, 1), len(found)
+                told = {"change": str(change.id), "type": change.key.type, "seconds": seconds, "concerned": concerned}
+                log.warning("judging a change took long: look at the topics and filters of its type", extra=told)
+            return found
         except Exception as problem:  # noqa: BLE001 a fault of ours on one change must not hold up all behind it; it is shown
             reason = f"inside the hub: {type(problem).__name__}"
             self._registry.record_fault(Fault("", f"change {change.id} of {change.key.type}", reason))

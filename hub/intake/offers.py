@@ -14,7 +14,7 @@ from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID
 from hub.fhir.identifiers import identifier_tokens
 from hub.fhir.json import read_instant
-from hub.fhir.splice import meta_hint, with_id
+from hub.fhir.splice import check_meta, meta_hint, with_id
 from hub.intake.conditions import Condition, Moved
 from hub.store.acceptance import Accepted, Code, Offer, Operation
 
@@ -175,6 +175,7 @@ def _offer(
     condition: Condition,
 ) -> Offer:
     _refuse_topic(key, operation, resource)
+    check_meta(resource)
     return Offer(
         key=key,
         operation=operation,

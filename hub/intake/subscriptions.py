@@ -26,7 +26,7 @@ from hub.store.changes import Changes
 from hub.store.keys import Layout
 from hub.store.subscriptions import Definition, Put, PutCode, Record, Subscriptions
 
-MOST_TRIES = 5
+MOST_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,10 @@ class SubscriptionService:
             if found is None:
                 if if_match is not None:
                     raise PreconditionFailed(f"If-Match names a version, but Subscription/{key.id} does not exist")
-                return await self.register(key, owner, resource)
+                try:
+                    return await self.register(key, owner, resource)
+                except PreconditionFailed:  # somebody else created it meanwhile: this is an update then
+                    continue
             shown = await self._replace(key, resource, if_match, *found)
             if shown is not None:
                 return shown
@@ -155,7 +158,11 @@ class SubscriptionService:
             return None
         _refuse(put, key)
         self._written()
-        return self._fresh(key, put.version, definition, status or present, warnings)
+        shown = self._fresh(key, put.version, definition, status or present, warnings)
+        if kept == resource:
+            return shown
+        # the client sent the mask, so it need not know the value: it gets the mask back (ruling 24)
+        return replace(shown, resource=dialect(key.base).mask_headers(shown.resource))
 
     async def remove(self, key: SubscriptionKey, if_match: int | None) -> None:
         """Delete it; deleting it again is no error, deleting what never was is NotFound."""

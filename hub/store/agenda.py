@@ -34,6 +34,7 @@ from hub.store.scripts import Argument, Command, script
 MOST_PER_CALL = 64
 """Matches of a COMMIT, attempts of a SETTLE: keeps a script under a millisecond (STORE §1.6)."""
 
+SCAN_BATCH = 500
 STATUS_CODES = {
     Status.REQUESTED: 1, Status.ACTIVE: 2, Status.ERROR: 3, Status.OFF: 4, Status.ENTERED_IN_ERROR: 5
 }  # fmt: skip
@@ -100,10 +101,11 @@ class Settlement:
 
 
 class Agenda:
-    """Commit, claim and settle; each takes batches of one shard."""
+    """Commit, claim and settle; each takes batches of one shard. ``owner`` names this process over restarts."""
 
-    def __init__(self, store: Store, *, batch_wait: timedelta = timedelta(0)) -> None:
+    def __init__(self, store: Store, owner: str, *, batch_wait: timedelta = timedelta(0)) -> None:
         self._store = store
+        self._owner = owner
         self._batch_wait_milliseconds = int(batch_wait.total_seconds() * 1000)
 
     async def commit(
@@ -126,24 +128,45 @@ class Agenda:
             tail += [place, match.change.milliseconds, match.change.sequence, match.definition_version, reference]
         keys = [shard_key(shard, "hw"), shard_key(shard, "due"), shard_key(shard, "m")]
         keys += [log_key(shard, name) for name in places]
-        head: list[Argument] = [str(partition), epoch, int(hold), self._batch_wait_milliseconds, len(places)]
+        head: list[Argument] = [
+            str(partition),
+            epoch,
+            self._owner if hold else "",
+            self._batch_wait_milliseconds,
+            len(places),
+        ]
         return script("commit", keys, [*head, *places, *tail])
 
     async def claim(self, shards: Sequence[int], most: int) -> list[Hold]:
         """Hold up to ``most`` Subscriptions per shard that are due now. Their references are read separately."""
-        calls = [script("claim", [shard_key(shard, "due"), shard_key(shard, "m")], [most]) for shard in shards]
+        keys = [[shard_key(shard, "due"), shard_key(shard, "m")] for shard in shards]
+        calls = [script("claim", each, [most, self._owner]) for each in keys]
         return [_hold(told) for reply in await self._store.send(*calls) for told in reply]
 
     async def settle(self, shard: int, settlements: Sequence[Settlement], *, again: bool) -> list[Hold | bool]:
         """Write verdicts. For each: a new Hold when more is to be sent at once, True: written, False: fenced."""
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
-        arguments: list[Argument] = [int(again)]
+        arguments: list[Argument] = [self._owner if again else ""]
         for settlement in settlements:
             name = settlement.hold.subscription
             keys += [log_key(shard, name), dead_letters_key(shard, name)]
             arguments += _verdict_arguments(settlement)
         (reply,) = await self._store.send(script("settle", keys, arguments))
         return [_settled(item) for item in reply]
+
+    async def resume(self, shards: Sequence[int]) -> int:
+        """Free what this owner held in a former life; how many. Called once, before anything is claimed."""
+        freed = 0
+        for shard in shards:
+            place = 0
+            while True:
+                keys = [shard_key(shard, "due"), shard_key(shard, "m")]
+                ((looked_at, found),) = await self._store.send(script("resume", keys, [self._owner, place, SCAN_BATCH]))
+                freed += found
+                place += looked_at - found  # what was freed is no longer due in the future
+                if looked_at < SCAN_BATCH:
+                    break
+        return freed
 
     async def next_due_milliseconds(self, shards: Sequence[int]) -> int | None:
         """When something is due in any of these shards, on Redis's clock; None when nothing is."""

@@ -8,9 +8,9 @@ from importlib import resources
 
 SCRIPT_NAMES = (
     "accept", "advance", "claim", "commit", "disown", "history", "own", "publish", "put", "read", "references",
-    "release", "remove", "retire", "settle", "trim", "version",
+    "release", "remove", "resume", "retire", "settle", "trim", "version",
 )  # fmt: skip
-NEEDS_RECORD = {"claim", "commit", "put", "read", "references", "remove", "settle", "trim"}
+NEEDS_RECORD = {"claim", "commit", "put", "read", "references", "remove", "resume", "settle", "trim"}
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]

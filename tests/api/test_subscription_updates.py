@@ -229,3 +229,29 @@ async def test_a_shorter_heartbeat_holds_at_once(api: Api, inbox: Inbox) -> None
     fast = copy.deepcopy(changed(api, told, heartbeat=1))
     assert (await api.put(f"Subscription/{told['id']}", fast)).json()["status"] == "active"
     assert (await inbox.next("heartbeat")).carrier["status"] == "active"
+
+
+async def test_a_put_with_the_mask_is_answered_with_the_mask(api: Api, inbox: Inbox) -> None:
+    """Ruling 24: whoever reads a Subscription and writes it back need not learn its secret."""
+    told = await subscribe(api, inbox, headers=("Authorization: Bearer s3cret",))
+    assert "s3cret" not in str(told) and "***" in str(told)
+    answer = await api.put(f"Subscription/{told['id']}", told)
+    assert answer.status_code == 200
+    assert "s3cret" not in answer.text and "***" in answer.text
+    mark = fresh_id()
+    await api.put(f"Patient/{mark}", patient(mark))
+    assert (await inbox.event()).header("authorization") == "Bearer s3cret"
+
+
+async def test_a_subscription_is_no_store_for_megabytes(api: Api, inbox: Inbox) -> None:
+    """SECURITY E3: it is read again with every event and every search."""
+    large = subscription(api.base, inbox.url, reason="x" * 70_000)
+    assert outcome_of(await api.post("Subscription", large), 413)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"versionId": 7}, {"versionId": ""}, {"lastUpdated": "nonsense"}, {"lastUpdated": []}]
+)
+async def test_a_meta_of_wrong_types_is_not_handed_on(api: Api, meta: dict[str, Any]) -> None:
+    mark = fresh_id()
+    assert outcome_of(await api.put(f"Patient/{mark}", patient(mark, meta=meta)), 400)

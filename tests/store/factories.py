@@ -39,7 +39,7 @@ class Lab:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.agenda = Agenda(store)
+        self.agenda = Agenda(store, "lab")
         self.subscriptions = Subscriptions(store)
         self.log = EventLog(store)
 

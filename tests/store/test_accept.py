@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hub.domain.change import ChangeId, Interaction
@@ -132,3 +134,12 @@ async def test_what_is_not_evaluated_yet_is_never_retired(changes: Changes) -> N
 async def own_upto(changes: Changes, cursor: ChangeId) -> None:
     lease = await changes.own(PARTITION, "me", "1", 10_000)
     await changes.advance(PARTITION, "me", "1", lease.epoch, cursor, 0, 10_000)
+
+
+async def test_an_owner_that_was_late_goes_on_when_nobody_took_its_partition(changes: Changes) -> None:
+    """Otherwise a change that takes longer than the lease to judge would be judged again for ever."""
+    first = await changes.own(PARTITION, "me", "1", 1)
+    await asyncio.sleep(0.02)
+    assert (await changes.own(PARTITION, "me", "1", 10_000)).epoch == first.epoch
+    assert (await changes.own(PARTITION, "other", "1", 10_000)).epoch == 0
+    assert (await changes.own(PARTITION, "me", "2", 10_000)).epoch == first.epoch + 1

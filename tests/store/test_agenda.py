@@ -11,7 +11,7 @@ import pytest
 from hub.domain.delivery import Duty, OutcomeKind, RetryPolicy
 from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.store.agenda import CommitCode, Hold
+from hub.store.agenda import Agenda, CommitCode, Hold
 from hub.store.client import Store
 from hub.store.subscriptions import PutCode
 from tests.store.factories import Lab
@@ -371,3 +371,14 @@ async def test_a_deleted_subscription_leaves_no_secret_behind(lab: Lab) -> None:
     await lab.activate("a")
     await lab.subscriptions.remove(SubscriptionKey("default", FhirVersion.R5, "a"), None)
     assert await lab.subscriptions.definitions([(lab.name("a"), 1)]) == [None]
+
+
+async def test_a_restarted_owner_does_not_wait_for_the_leases_of_its_former_life(lab: Lab) -> None:
+    await lab.activate("a", "b")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    assert await Agenda(lab.store, "another").resume([0]) == 0
+    assert await lab.claim() == []
+    assert await Agenda(lab.store, "lab").resume([0]) == 1
+    (again,) = await lab.claim()
+    assert again.progress.batch == hold.progress.batch
+    assert await lab.settle(hold) is False

@@ -96,14 +96,14 @@ async def test_who_asks_in_the_moment_all_lanes_come_home_is_served(
         await home.wait()
         return list(commands)
 
-    async def ask_and_ask_again(name: str) -> None:
-        for number in range(3):
-            assert await store.send((name, number)) == [(name, number)]
+    async def ask(*questions: str) -> None:
+        for question in questions:
+            assert await store.send((question,)) == [(question,)]
 
     monkeypatch.setattr(store._lanes, "_exchange", exchange)
     callers = []
-    for number in range(lanes.LANES):
-        callers.append(asyncio.create_task(ask_and_ask_again(f"caller {number}")))
+    for questions in (("first", "and again"), *[("other",)] * (lanes.LANES - 1)):
+        callers.append(asyncio.create_task(ask(*questions)))
         for _ in range(3):
             await asyncio.sleep(0)  # each on a lane of its own
     home.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,8 @@ class Extraction:
     parameter: SearchParameter
     expression: Expression
     source_base_url: str
+    _last: list[Any] = field(default_factory=list, compare=False, repr=False)
+    """The resource looked at last, and its items: many Subscriptions ask the same of one change."""
 
     @contextmanager
     def read(self, resource: Resource) -> Iterator[list[tuple[str, Any]]]:
@@ -31,9 +33,10 @@ class Extraction:
         Raises FHIRPathEvaluationError when the data forbid an answer: also when the block trips over an element that
         is not built as its type says, which nothing has checked before (HUB_VALIDATE is off by default).
         """
-        items = self.expression.typed_items(resource)
+        if not self._last or self._last[0] is not resource:
+            self._last[:] = [resource, self.expression.typed_items(resource)]
         try:
-            yield items
+            yield self._last[1]
         except (AttributeError, KeyError, TypeError) as error:
             raise FHIRPathEvaluationError(f"{self.parameter.code}: an element is not built as its type says") from error
 

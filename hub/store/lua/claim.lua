@@ -1,5 +1,5 @@
 -- CLAIM what is due in one shard: handshakes, retries, heartbeats, farewells, events nobody holds; ends what is due to end.
--- KEYS due, m ; ARGV most
+-- KEYS due, m ; ARGV most, owner
 -- -> {what the holder is told (record.lua)} ...   The references are then read with a plain LRANGE; the fence guards what follows.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 if #due == 0 then return {} end
@@ -15,7 +15,7 @@ for x, sub in ipairs(due) do
     end
     if m[LEASE] == 0 then
       local duty, moment = next_duty(m)
-      if duty and moment <= now then hold(m, duty) out[#out+1] = told(sub, m) end
+      if duty and moment <= now then hold(m, duty, ARGV[2]) out[#out+1] = told(sub, m) end
     end
     changed[sub] = m
   end

@@ -1,13 +1,13 @@
 -- COMMIT a batch of matches of one (partition, shard), in order, and hold the idle Subscriptions among them.
 -- KEYS hw, due, m, then the event log of each distinct Subscription
--- ARGV partition, epoch, hold idle ones (1/0), wait ms for a batch to fill, number of Subscriptions, their names;
+-- ARGV partition, epoch, who holds idle ones ('' = nobody), wait ms for a batch to fill, number of Subscriptions, their names;
 --      then for each match, sorted by (change id, Subscription in byte order):
 --      index of the Subscription, ms, sequence, definition version, reference
 -- -> {code, decided, numbers[], held[]}   code OK | FENCED (older epoch, nothing done)
 --      | STALE (stopped before match decided+1: its definition changed; evaluate again from there)
 --    number 0 = repeat, -1 = off, ended or gone; held = what each holder is told (record.lua)
 -- The high-water mark makes a repeat harmless: a call is a sorted prefix, so one mark per partition is enough.
-local partition, epoch, holding, wait, count = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
+local partition, epoch, owner, wait, count = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local marks = redis.call('HMGET', KEYS[1], partition, 'epoch:' .. partition)
 if marks[2] and tonumber(marks[2]) > epoch then return {'FENCED', 0, {}, {}} end
 local high_ms, high_seq, high_sub = -1, -1, ''
@@ -63,7 +63,7 @@ for x, log in pairs(logs) do
   local m = records[x]
   if idle[x] then
     if wait > 0 and m[NUMBER] - m[CURSOR] < m[MOST] then m[NOT_BEFORE] = now + wait
-    elseif holding then hold(m, EVENTS) held[#held+1] = told(names[x], m) end
+    elseif owner ~= '' then hold(m, EVENTS, owner) held[#held+1] = told(names[x], m) end
   elseif m[LEASE] == 0 and m[FAILURES] == 0 and m[NUMBER] - m[CURSOR] >= m[MOST] then m[NOT_BEFORE] = 0 end
   redis.call('RPUSH', KEYS[3 + x], unpack(log))
   changed[names[x]] = m

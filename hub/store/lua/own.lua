@@ -5,13 +5,11 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local owner, incarnation, epoch, till, cursor = unpack(redis.call('HMGET', KEYS[1], 'owner', 'incarnation', 'epoch', 'until', 'cur'))
-if owner and tonumber(till) > now then
-  if owner ~= ARGV[1] then return {0, cursor or '0-0'} end
-  if incarnation == ARGV[2] then
-    redis.call('HSET', KEYS[1], 'until', now + ARGV[3])
-    return {tonumber(epoch), cursor or '0-0'}
-  end
+if owner == ARGV[1] and incarnation == ARGV[2] then -- late or not: as long as nobody took it, its work stands
+  redis.call('HSET', KEYS[1], 'until', now + ARGV[3])
+  return {tonumber(epoch), cursor or '0-0'}
 end
+if owner and owner ~= ARGV[1] and tonumber(till) > now then return {0, cursor or '0-0'} end
 epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'incarnation', ARGV[2], 'until', now + ARGV[3])
 return {epoch, cursor or '0-0'}

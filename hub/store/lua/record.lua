@@ -3,7 +3,7 @@
 local STATUS, DEFINITION, NUMBER, CURSOR, FENCE, LEASE = 1, 2, 3, 4, 5, 6
 local FAILURES, NOT_BEFORE, FAILING_SINCE, LAST_SENT, HEARTBEAT, ENDS = 7, 8, 9, 10, 11, 12
 local FIRST_KEPT, DUTY, VERIFIED, FROZEN, FAREWELL, REFUSED = 13, 14, 15, 16, 17, 18
-local MOST, SINGLY, HELD, TIMEOUT = 19, 20, 21, 22
+local MOST, SINGLY, HELD, TIMEOUT, OWNER = 19, 20, 21, 22, 23
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE = 1, 2, 3, 4
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
@@ -44,8 +44,9 @@ local function next_due(m)
   return moment and math.max(moment, 0)
 end
 
--- Hold it for one attempt. A batch is frozen here, before it is first attempted, so that every retry repeats exactly it.
-local function hold(m, duty)
+-- Hold it for one attempt of `owner`. A batch is frozen here, before it is first attempted, so that every retry repeats exactly it.
+local function hold(m, duty, owner)
+  m[OWNER] = owner
   m[FENCE] = m[FENCE] + 1
   m[LEASE] = now + m[TIMEOUT] + LEASE_MARGIN
   m[DUTY] = duty

@@ -1,6 +1,6 @@
 -- SETTLE finished attempts of one shard: write what was judged, if the holder still holds; hold again what has more to send.
 -- KEYS due, m, why, then for each attempt: event log, dead letters
--- ARGV hold again (1/0), then for each attempt (a Subscription at most once per call):
+-- ARGV who holds what has more to send ('' = nobody), then for each attempt (a Subscription at most once per call):
 --      sub, fence, status, cursor, failures, delay ms before the next attempt, singly upto, verified, farewell, refused, held,
 --      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter
 -- -> for each {0} = FENCED: another holds it, forget it | {1} | {2, told (record.lua), references}
@@ -33,10 +33,10 @@ for x, sub in ipairs(names) do
   else
     write(m, i, x)
     out[x] = {1}
-    if ARGV[1] == '1' then
+    if ARGV[1] ~= '' then
       local duty, moment = next_duty(m)
       if duty == EVENTS and moment <= now then
-        hold(m, EVENTS)
+        hold(m, EVENTS, ARGV[1])
         out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[2 + 2*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
       end
     end
