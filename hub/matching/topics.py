@@ -15,6 +15,10 @@ from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
 from hub.matching.triggers import CompiledTrigger, compile_trigger
 
 
+MAX_TRIGGERS = 50
+"""Each has a budget of its own, and one change may meet all of them (SECURITY E3)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledTopic:
     """``focus_types`` are the types its events can be about; ``warnings`` say what of it has no effect here."""
@@ -95,6 +99,12 @@ def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definition
 
 
 def _check_triggers_exist(topic: SubscriptionTopic) -> None:
+    if len(topic.resource_triggers) > MAX_TRIGGERS:
+        raise Unprocessable(
+            f"A topic may have {MAX_TRIGGERS} triggers, each judged for every change; use several topics.",
+            expression="SubscriptionTopic.resourceTrigger",
+            code="too-costly",
+        )
     if topic.resource_triggers:
         return
     if topic.event_trigger_count:

@@ -74,3 +74,11 @@ def test_a_type_that_exists_in_one_version_only_is_refused_in_the_others() -> No
     assert compile_topic(topic, FhirVersion.R5).focus_types == {"Transport"}
     with pytest.raises(Unprocessable):
         compile_topic(topic, FhirVersion.R4)
+
+
+def test_a_topic_with_hundreds_of_triggers_is_refused() -> None:
+    """Each trigger is judged for every change, with a budget of its own (SECURITY E3)."""
+    triggers = tuple(ResourceTrigger("Patient", fhirpath=f"gender = '{n}'") for n in range(51))
+    assert compile_topic(SubscriptionTopic(URL, resource_triggers=triggers[:50]), FhirVersion.R5)
+    with pytest.raises(Unprocessable, match="50 triggers"):
+        compile_topic(SubscriptionTopic(URL, resource_triggers=triggers), FhirVersion.R5)
