@@ -14,7 +14,6 @@ from hub.matching.report import Refusals, Report
 from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
 from hub.matching.triggers import CompiledTrigger, compile_trigger
 
-
 MAX_TRIGGERS = 50
 """Each has a budget of its own, and one change may meet all of them (SECURITY E3)."""
 
