@@ -9,8 +9,8 @@ from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID, BundleEntry
 from hub.fhir.definitions import definitions
 
-KEPT_APART = {"Subscription", "SubscriptionTopic", "Bundle"}
-"""Types that an entry may not write: they have a life of their own, or are Bundles again."""
+KEPT_APART = {"Subscription", "SubscriptionTopic"}
+"""Types that an entry may not write: they have a life of their own."""
 
 
 def resource_key(tenant: str, base: FhirVersion, resource_type: object, identity: object, where: str) -> ResourceKey:
