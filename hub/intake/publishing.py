@@ -29,7 +29,8 @@ from hub.intake.topic_life import check_derivation
 from hub.intake.topics import Catalogue, ListedTopic
 from hub.matching.filters import compile_filters
 from hub.matching.topics import CompiledTopic, compile_topic
-from hub.store.registry import Published, TopicCode, TopicRecord
+from hub.store.conditional_write import WriteCode
+from hub.store.registry import Published, TopicRecord
 from hub.store.registry import Registry as RegistryLog
 
 SHIPPED_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -214,9 +215,9 @@ def _now() -> str:
 
 def _refuse(published: Published, reference: str) -> None:
     match published.code:
-        case TopicCode.CONFLICT:
+        case WriteCode.CONFLICT:
             raise PreconditionFailed(f"If-Match names another version: {reference} has version {published.version}")
-        case TopicCode.ABSENT:
+        case WriteCode.ABSENT:
             raise NotFound(f"{reference} is not known here")
         case _:
             return

@@ -23,8 +23,9 @@ from hub.intake.topic_life import check_takes_new
 from hub.matching.filters import compile_filters
 from hub.reading.definitions import read_definition
 from hub.store.changes import Changes
+from hub.store.conditional_write import WriteCode
 from hub.store.keys import Layout
-from hub.store.subscriptions import Definition, Put, PutCode, Record, Subscriptions
+from hub.store.subscriptions import Definition, Put, Record, Subscriptions
 
 MOST_TRIES = 20
 
@@ -154,7 +155,7 @@ class SubscriptionService:
         put = await self._subscriptions.put(
             key, subscription, definition, expected_version=expected, status=status, verify_anew=anew
         )
-        if put.code is PutCode.CONFLICT and if_match is None:
+        if put.code is WriteCode.CONFLICT and if_match is None:
             return None
         _refuse(put, key)
         self._written()
@@ -167,7 +168,7 @@ class SubscriptionService:
     async def remove(self, key: SubscriptionKey, if_match: int | None) -> None:
         """Delete it; deleting it again is no error, deleting what never was is NotFound."""
         put = await self._subscriptions.remove(key, if_match)
-        if put.code is not PutCode.GONE:
+        if put.code is not WriteCode.GONE:
             _refuse(put, key)
 
     async def read(self, key: SubscriptionKey, version: int | None = None) -> ShownSubscription:
@@ -314,11 +315,11 @@ def _refuse_ended(subscription: Subscription, status: Status | None) -> None:
 def _refuse(put: Put, key: SubscriptionKey) -> None:
     reference = f"Subscription/{key.id}"
     match put.code:
-        case PutCode.CONFLICT:
+        case WriteCode.CONFLICT:
             raise PreconditionFailed(f"{reference} is at version {put.version}; read it again before you change it")
-        case PutCode.ABSENT:
+        case WriteCode.ABSENT:
             raise NotFound(f"{reference} is not known here")
-        case PutCode.GONE:
+        case WriteCode.GONE:
             raise Gone(f"{reference} was deleted")
         case _:
             return

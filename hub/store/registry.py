@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from hub.store.client import Store
+from hub.store.conditional_write import WriteCode
 from hub.store.keys import REGISTRY_LOG, TOPICS
 from hub.store.scripts import Argument, script
 
@@ -41,16 +42,9 @@ class TopicRecord:
     """Instant of this version, RFC 3339."""
 
 
-class TopicCode(StrEnum):
-    OK = "OK"
-    CONFLICT = "CONFLICT"
-    ABSENT = "ABSENT"
-    GONE = "GONE"
-
-
 @dataclass(frozen=True, slots=True)
 class Published:
-    code: TopicCode
+    code: WriteCode
     version: int = 0
     created: bool = False
 
@@ -74,7 +68,7 @@ class Registry:
         (reply,) = await self._store.send(
             script("publish", [TOPICS, REGISTRY_LOG], [name, expected, operation, record])
         )
-        code = TopicCode(reply[0].decode())
+        code = WriteCode(reply[0].decode())
         version = int(reply[1]) if len(reply) > 1 else 0
         return Published(code, version, created=len(reply) > 2 and reply[2] == 1)
 

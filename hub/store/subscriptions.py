@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from hub.domain.change import ChangeId
@@ -18,6 +17,7 @@ from hub.domain.event import SubscriptionError
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.store.agenda import GONE, STATUS_CODES, STATUSES
 from hub.store.client import Store
+from hub.store.conditional_write import WriteCode
 from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, shard_key
 from hub.store.scripts import Argument, Command, script
@@ -71,18 +71,11 @@ class Record:
     error: SubscriptionError | None
 
 
-class PutCode(StrEnum):
-    OK = "OK"
-    CONFLICT = "CONFLICT"
-    ABSENT = "ABSENT"
-    GONE = "GONE"
-
-
 @dataclass(frozen=True, slots=True)
 class Put:
     """The answer to a write; ``version`` is the one made, or the present one."""
 
-    code: PutCode
+    code: WriteCode
     version: int = 0
 
 
@@ -178,7 +171,7 @@ class Subscriptions:
 
 
 def _put(reply: list[Any]) -> Put:
-    return Put(PutCode(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0)
+    return Put(WriteCode(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0)
 
 
 def _record(reply: list[Any]) -> Record | None:

@@ -13,7 +13,7 @@ from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.store.agenda import Agenda, CommitCode, Hold
 from hub.store.client import Store
-from hub.store.subscriptions import PutCode
+from hub.store.conditional_write import WriteCode
 from tests.store.factories import Lab
 
 
@@ -267,9 +267,9 @@ async def test_a_deleted_subscription_never_gives_its_numbers_again(lab: Lab) ->
     await lab.activate("a")
     await lab.commit(lab.match(1, "a"))
     removed = await lab.subscriptions.remove(SubscriptionKey("default", FhirVersion.R5, "a"), None)
-    assert removed.code is PutCode.OK
+    assert removed.code is WriteCode.OK
     assert (await lab.commit(lab.match(2, "a", 2))).numbers == (-1,)
-    assert (await lab.put("a")).code is PutCode.OK
+    assert (await lab.put("a")).code is WriteCode.OK
     assert (await lab.commit(lab.match(3, "a", 3))).numbers == (2,)
     assert await lab.log_length("a") == 1
 
@@ -278,8 +278,8 @@ async def test_two_writers_of_one_definition_do_not_overwrite_each_other(lab: La
     await lab.put("a")
     assert (await lab.put("a", 1, None)).version == 2
     late = await lab.put("a", 1, None)
-    assert (late.code, late.version) == (PutCode.CONFLICT, 2)
-    assert (await lab.put("b", 5, None)).code is PutCode.ABSENT
+    assert (late.code, late.version) == (WriteCode.CONFLICT, 2)
+    assert (await lab.put("b", 5, None)).code is WriteCode.ABSENT
 
 
 async def test_a_call_of_repeats_alone_does_not_set_the_mark_back(lab: Lab) -> None:

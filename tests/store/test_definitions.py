@@ -7,9 +7,10 @@ import pytest
 from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.store.client import Store
+from hub.store.conditional_write import WriteCode
 from hub.store.registry import News, NewsKind, Registry
 from hub.store.scripts import script
-from hub.store.subscriptions import Definition, PutCode
+from hub.store.subscriptions import Definition
 from tests.store.factories import Lab, subscription
 
 KEY = SubscriptionKey("default", FhirVersion.R5, "a")
@@ -21,7 +22,7 @@ def lab(store: Store) -> Lab:
     return Lab(store)
 
 
-async def put(lab: Lab, text: str, expected: int | None) -> PutCode:
+async def put(lab: Lab, text: str, expected: int | None) -> WriteCode:
     definition = Definition(text, {"0": "5-1"}, "owner", "2026-01-01T00:00:00.000+00:00")
     written = await lab.subscriptions.put(
         KEY, subscription(), definition, expected_version=expected, status=Status.REQUESTED, verify_anew=True
@@ -37,7 +38,7 @@ async def test_a_long_definition_leaves_the_record_small(lab: Lab) -> None:
 
 async def test_every_version_of_a_definition_can_be_read(lab: Lab) -> None:
     for number, text in enumerate(('{"v": 1}', '{"v": 2}')):
-        assert await put(lab, text, number) is PutCode.OK
+        assert await put(lab, text, number) is WriteCode.OK
     found = await lab.subscriptions.definitions([(str(KEY), version) for version in (1, 2, 3)])
     assert [each and each.resource for each in found] == ['{"v": 1}', '{"v": 2}', None]
     assert found[0] and found[0].since == {"0": "5-1"} and found[0].owner == "owner"
