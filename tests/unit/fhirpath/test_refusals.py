@@ -93,10 +93,10 @@ def test_what_the_hub_cannot_do_exactly_is_refused(text: str, says: str) -> None
     ],
 )
 def test_hostile_text_is_refused_at_once(hostile: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # work done, not time passed: a busy machine may pause any process for longer
     with pytest.raises(FHIRPathError):
         compile_expression(hostile, R4)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("operator", [" and ", " or ", " | "])
