@@ -15,6 +15,7 @@ from hub.api.writing import all_well, written
 from hub.domain.subscription import SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Gone, Malformed, NotFound, NotOffered, PreconditionFailed
+from hub.fhir.classic import is_classic
 from hub.fhir.dialects import dialect
 from hub.fhir.json import write_json
 from hub.fhir.operations import events_parameters, status_parameters
@@ -178,5 +179,5 @@ def _written(exchange: Exchange, shown: ShownSubscription) -> Answer:
     headers = version_header(shown.version, shown.last_updated)
     location = f"Subscription/{shown.key.id}/_history/{shown.version}"
     body = write_json(shown.resource)
-    said = "stored; a handshake goes out whenever one is due"
+    said = "stored" if is_classic(shown.resource) else "stored; a handshake goes out whenever one is due"
     return written(exchange, shown.created, location, headers, body, said=said, warnings=shown.warnings)

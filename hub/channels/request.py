@@ -1,4 +1,4 @@
-"""The bytes of one POST; nothing a Subscription says can change where a request begins or ends (RFC 9112)."""
+"""The bytes of one request; nothing a Subscription says can change where a request begins or ends (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ USER_AGENT = f"fhir-notification-hub/{__version__}"
 ACCEPT = "application/fhir+json, */*"
 
 
-def encode_request(endpoint: Endpoint, headers: Iterable[tuple[HeaderText, HeaderText]], body: bytes) -> bytes:
+def encode_request(
+    endpoint: Endpoint, headers: Iterable[tuple[HeaderText, HeaderText]], body: bytes, method: str = "POST"
+) -> bytes:
     """Head and body in one piece, so that a small notification is one write.
 
     User-Agent and Accept are added when ``headers`` does not give them. Raises ValueError for a header that would
@@ -25,7 +27,7 @@ def encode_request(endpoint: Endpoint, headers: Iterable[tuple[HeaderText, Heade
         raise ValueError("a header of the sender's own was given")
     if not all(TOKEN.fullmatch(name) and VALUE.fullmatch(value) for name, value in given):
         raise ValueError("a header name or value cannot be sent")
-    lines = [f"POST {endpoint.target} HTTP/1.1", f"Host: {endpoint.authority}"]
+    lines = [f"{method} {endpoint.target} HTTP/1.1", f"Host: {endpoint.authority}"]
     if "user-agent" not in names:
         lines.append(f"User-Agent: {USER_AGENT}")
     if "accept" not in names:

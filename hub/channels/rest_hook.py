@@ -1,4 +1,7 @@
-"""The rest-hook channel: a notification is an HTTP POST to the endpoint (S-142, S-150…S-158)."""
+"""The rest-hook channel: a notification is an HTTP POST to the endpoint (S-142, S-150…S-158).
+
+A classic Subscription gets an empty POST, or the resource as a PUT below the endpoint (S-012).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from hub.channels.endpoint import read_endpoint
 from hub.channels.outcomes import judge_response
 from hub.channels.response import Failure, Response
 from hub.channels.sender import Sender
-from hub.domain.delivery import Outcome
+from hub.domain.delivery import Dispatch, Outcome
 from hub.domain.request_headers import objection
 from hub.domain.subscription import Channel
 from hub.errors import Unprocessable
@@ -26,22 +29,23 @@ class RestHook:
         self._sender = sender
         self._clock = clock
 
-    async def deliver(self, channel: Channel, body: bytes, *, delivery_id: str, deadline_seconds: float) -> Outcome:
-        """POST ``body`` with the channel's headers (S-151); what came of it, whatever the receiver does.
+    async def deliver(
+        self, channel: Channel, dispatch: Dispatch, *, delivery_id: str, deadline_seconds: float
+    ) -> Outcome:
+        """Send it with the channel's headers (S-151); what came of it, whatever the receiver does.
 
         ``delivery_id`` travels as webhook-id and X-Request-ID: the same on every retry of the same notification
         (ruling 18).
         """
-        headers = [
-            ("Content-Type", channel.content_type),
-            ("webhook-id", delivery_id),
-            ("X-Request-ID", delivery_id),
-            *channel.headers,
-        ]
+        content_type = [("Content-Type", channel.content_type)] if dispatch.body else []
+        headers = [*content_type, ("webhook-id", delivery_id), ("X-Request-ID", delivery_id), *channel.headers]
+        method, url = "POST", channel.endpoint
+        if dispatch.update_of:
+            method, url = "PUT", f"{channel.endpoint.rstrip('/')}/{dispatch.update_of}"
         if any(objection(name, value) for name, value in channel.headers):  # stored under other rules than today's
             response = Response(failure=Failure.NOT_SENDABLE)
         else:
-            response = await self._sender.post(channel.endpoint, headers, body, deadline_seconds)
+            response = await self._sender.send(method, url, headers, dispatch.body, deadline_seconds)
         return judge_response(response, _host(channel.endpoint), self._clock())
 
 

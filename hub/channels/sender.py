@@ -61,11 +61,22 @@ class Sender:
         self, url: str, headers: Iterable[tuple[HeaderText, HeaderText]], body: bytes, deadline_seconds: float
     ) -> Response:
         """POST ``body`` to ``url`` within ``deadline_seconds``, from waiting for a slot to the end of the answer."""
+        return await self.send("POST", url, headers, body, deadline_seconds)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[HeaderText, HeaderText]],
+        body: bytes,
+        deadline_seconds: float,
+    ) -> Response:
+        """As ``post``, with another ``method``."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
             endpoint = check_endpoint(url, self.policy)
-            request = encode_request(endpoint, headers, body)
+            request = encode_request(endpoint, headers, body, method)
             response = await self._attempt(endpoint, request, started + deadline_seconds)
         except Unprocessable:
             response = Response(failure=Failure.NOT_ALLOWED)

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 
-from hub.domain.delivery import Duty
+from hub.domain.delivery import Dispatch, Duty
 from hub.domain.event import Notification, NotificationEvent, NotificationType
 from hub.domain.subscription import Content, Subscription, SubscriptionKey
 from hub.errors import HubError
@@ -60,6 +60,18 @@ def compose(
         timestamp=events[-1].timestamp if events else now,
         events=events,
     )
+
+
+def classic_dispatch(subscription: Subscription, events: tuple[NotificationEvent, ...]) -> Dispatch:
+    """What a classic Subscription is sent for its one event: the resource as an update, or nothing at all when it
+    asked for no payload (S-012).
+    """
+    (event,) = events
+    if subscription.channel.content is not Content.FULL_RESOURCE:
+        return Dispatch()
+    if not event.resource:
+        raise HubError(f"the version of {event.reference} that is to be sent is no longer held")
+    return Dispatch(event.resource, event.reference)
 
 
 def delivery_id(hold: Hold) -> str:

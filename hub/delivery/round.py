@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from hub.delivery.composing import compose, delivery_id, events_of, with_references
+from hub.delivery.composing import classic_dispatch, compose, delivery_id, events_of, with_references
 from hub.delivery.turns import Turns
-from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
+from hub.domain.delivery import Dispatch, Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Unavailable
@@ -31,9 +31,11 @@ SHORTEST_ATTEMPT_SECONDS = 0.5
 
 
 class DeliveryChannel(Protocol):
-    """Carries bytes to a subscriber. A failed delivery is an Outcome, never an exception."""
+    """Carries a dispatch to a subscriber. A failed delivery is an Outcome, never an exception."""
 
-    async def deliver(self, channel: Channel, body: bytes, *, delivery_id: str, deadline_seconds: float) -> Outcome: ...
+    async def deliver(
+        self, channel: Channel, dispatch: Dispatch, *, delivery_id: str, deadline_seconds: float
+    ) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,7 @@ class Round:
             return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
 
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
-        base = SubscriptionKey.parse(hold.subscription).base
-        events = await events_of(self.reader, hold, subscription.channel.content)
-        notification = compose(hold, subscription, events, datetime.now(UTC))
-        base_url, source_base_url = self.base_urls[base]
-        body = dialect(base).write_notification(notification, base_url, source_base_url)
+        dispatch = await self._dispatch(hold, subscription)
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
@@ -87,8 +85,16 @@ class Round:
         if seconds < SHORTEST_ATTEMPT_SECONDS:
             return None
         return await channel.deliver(
-            subscription.channel, body, delivery_id=delivery_id(hold), deadline_seconds=seconds
+            subscription.channel, dispatch, delivery_id=delivery_id(hold), deadline_seconds=seconds
         )
+
+    async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
+        events = await events_of(self.reader, hold, subscription.channel.content)
+        if subscription.is_classic:
+            return classic_dispatch(subscription, events)
+        base = SubscriptionKey.parse(hold.subscription).base
+        notification = compose(hold, subscription, events, datetime.now(UTC))
+        return Dispatch(dialect(base).write_notification(notification, *self.base_urls[base]))
 
 
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:

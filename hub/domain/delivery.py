@@ -37,6 +37,18 @@ class OutcomeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What one attempt carries to a subscriber.
+
+    A notification Bundle in ``body``. For a classic Subscription (S-012): nothing at all, or a resource, when
+    ``update_of`` is its relative reference (``Observation/1``) below the endpoint.
+    """
+
+    body: bytes = b""
+    update_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of one attempt; a value, not an exception.
 
@@ -78,6 +90,8 @@ class Progress:
     verified: bool = True
     heartbeat: timedelta = timedelta(0)
     """After how much silence a heartbeat is due; zero: never."""
+    classic: bool = False
+    """Nothing but events goes to this subscriber: no handshake, no heartbeat, no farewell (S-017)."""
 
     @property
     def batch(self) -> range:
@@ -215,7 +229,7 @@ def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolic
         status=status,
         failures=failures,
         delay=delay,
-        farewell=given_up and progress.verified,
+        farewell=given_up and progress.verified and not progress.classic,
         held=progress.held or (status is Status.ERROR and not policy.recovers_by_itself),
         error=_error(outcome),
     )

@@ -83,7 +83,8 @@ class Subscription:
     """A Subscription as its client defined it. Progress and live status are kept elsewhere (``domain.delivery``).
 
     ``topic`` is the canonical as written, with or without ``|version``. ``status`` is what the client asked for.
-    ``filters`` are joined by AND (S-092, S-096).
+    ``filters`` are joined by AND (S-092, S-096). A classic Subscription of R4 or R4B has ``criteria``, a search
+    (``Observation?code=1975-2``), and no topic and no filters (S-007, S-011).
     """
 
     topic: str
@@ -92,3 +93,9 @@ class Subscription:
     filters: tuple[FilterBy, ...] = ()
     end: datetime | None = None
     name: str = ""
+    criteria: str = ""
+
+    @property
+    def is_classic(self) -> bool:
+        """Neither handshake nor heartbeat nor number goes to its subscriber (S-017, HOUSE ruling 29)."""
+        return bool(self.criteria)

@@ -1,4 +1,7 @@
-"""Subscriptions on R4 and R4B after the Subscriptions R5 Backport IG: topic and options in extensions (S-088…S-094)."""
+"""Subscriptions on R4 and R4B after the Subscriptions R5 Backport IG: topic and options in extensions (S-088…S-094).
+
+Criteria that are a search make a classic Subscription, which ``classic.py`` reads (S-007).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from hub.domain.subscription import Channel, Content, FilterBy, Status, Subscrip
 from hub.domain.versions import FhirVersion
 from hub.fhir.bundles import history_bundle, status_bundle
 from hub.fhir.carriers import status_carrier
+from hub.fhir.classic import accepted_classic, is_classic, read_classic
 from hub.fhir.filters import FilterSyntaxError, read_filter_criteria
 from hub.fhir.headers import MASK, Header, check_headers, kept_values
 from hub.fhir.reading import Json, child, children, text, texts
@@ -42,6 +46,10 @@ class BackportDialect:
 
     def read_subscription(self, resource: Json, limits: Limits) -> Subscription:
         checks = SubscriptionChecks.begin(resource, self.version, limits)
+        if is_classic(resource):
+            classic = read_classic(resource, _headers(child(resource, "channel")), checks)
+            checks.problems.raise_if_any()
+            return classic
         checks.extensions(resource, KNOWN_EXTENSIONS)
         subscription = Subscription(
             topic=checks.topic(text(resource, "criteria"), f"{ROOT}.criteria"),
@@ -56,10 +64,9 @@ class BackportDialect:
     def accepted_subscription(
         self, resource: Json, subscription: Subscription, status: Status, error: str = ""
     ) -> dict[str, Any]:
-        accepted = copy.deepcopy(dict(resource)) | {"status": status.value}
-        accepted.pop("error", None)
-        if error:
-            accepted["error"] = error
+        accepted = accepted_classic(resource, status, error)
+        if subscription.is_classic:
+            return accepted
         settings = subscription.channel
         channel = accepted["channel"]
         channel["extension"] = extensions = channel.get("extension") or []

@@ -22,6 +22,12 @@ _INSTANTIATES = {
 TOPIC_CANONICAL = BACKPORT + "capabilitystatement-subscriptiontopic-canonical"
 OPERATIONS = ("status", "events")
 
+_CLASSIC = (
+    "Criteria that are the canonical of a topic follow the Subscriptions R5 Backport guide. Criteria that are a search "
+    "with its type (Observation?code=1975-2) make a classic Subscription, by rest-hook: active at once; an empty POST, "
+    "or with a payload the resource by PUT, for every create or update that matches; no handshake, heartbeat or number."
+)
+
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
 _SUBSCRIPTION_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
 _TOPIC_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
@@ -83,6 +89,7 @@ def _subscription(version: FhirVersion, topics: Sequence[str]) -> dict[str, Any]
         resource["extension"] = [{"url": TOPIC_CANONICAL, "valueCanonical": canonical} for canonical in topics]
     if version is not FhirVersion.R5:
         resource["supportedProfile"] = [BACKPORT + "backport-subscription"]
+        resource["documentation"] = _CLASSIC
     resource["operation"] = [{"name": name, "definition": _operation(name, version)} for name in OPERATIONS]
     return resource
 

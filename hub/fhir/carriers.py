@@ -96,8 +96,9 @@ def _event_parts(event: NotificationEvent, content: Content, base_url: str) -> l
 
 
 def _names_topic(notification: Notification) -> bool:
-    """With content empty only whoever asks is told the topic; nothing that is pushed names it."""
-    return notification.content is not Content.EMPTY or notification.type in _ASKED_FOR
+    """With content empty only whoever asks is told the topic; nothing that is pushed names it. A classic Subscription
+    has none."""
+    return bool(notification.topic) and (notification.content is not Content.EMPTY or notification.type in _ASKED_FOR)
 
 
 def _error(error: SubscriptionError) -> dict[str, Any]:

@@ -74,13 +74,18 @@ class SubscriptionChecks:
         return Status.REQUESTED if asked in (Status.ACTIVE, Status.ERROR) else asked
 
     def topic(self, canonical: str, path: str) -> str:
-        """The canonical of a topic; a search string would be a classic Subscription (S-007), which is not offered."""
+        """The canonical of a topic. R5 knows no other; R4 and R4B also subscribe to a search (S-007)."""
         if not _CANONICAL.fullmatch(canonical):
+            classic = (
+                "; R5 has no subscriptions to a search (Type?param=value)."
+                if self.version is FhirVersion.R5
+                else ", or a search with its type, such as Observation?code=1975-2."
+            )
             self.problems.add(
                 "value" if canonical else "required",
                 path,
                 "Give the canonical URL of a SubscriptionTopic, such as http://example.org/topics/admission, with or "
-                "without |version; subscriptions to a search (Type?param=value) are not offered.",
+                f"without |version{classic}",
             )
         return canonical
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hub.domain.event import Notification, NotificationEvent, NotificationType, SubscriptionError
 from hub.domain.subscription import Content, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Gone, NotFound
+from hub.errors import Gone, NotFound, Unprocessable
 from hub.fhir.operations import EventsParameters, StatusParameters
 from hub.intake.registry import Registry
 from hub.reading.definitions import read_definition
@@ -52,9 +52,16 @@ class ProgressService:
     async def events(self, key: SubscriptionKey, wanted: EventsParameters) -> Notification:
         """``$events`` (S-186, S-187): what is held of the asked range, at most at the subscribed content level.
 
-        Numbers that went with retention are named in ``errors``. Raises NotFound when R5 would have to show no event.
+        Numbers that went with retention are named in ``errors``. Raises NotFound when R5 would have to show no event,
+        Unprocessable for a classic Subscription (S-017).
         """
         record, subscription = await self._living(key)
+        if subscription.is_classic:
+            raise Unprocessable(
+                "the events of a classic Subscription have no numbers to ask by; subscribe to a topic for $events",
+                expression="Subscription.criteria",
+                code="not-supported",
+            )
         numbers = _asked(wanted, record)
         content = _at_most(wanted.content, subscription.channel.content)
         events: tuple[NotificationEvent, ...] = ()

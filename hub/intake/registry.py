@@ -20,10 +20,11 @@ from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
 from hub.fhir.topic_forms import read_written_topic
 from hub.intake.topics import Catalogue, ListedTopic
-from hub.matching.filters import compile_filters
+from hub.matching.classic import compile_criteria
+from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
 from hub.matching.report import Fault
-from hub.matching.topics import compile_topic
+from hub.matching.topics import CompiledTopic, compile_topic
 from hub.reading.definitions import read_definition
 from hub.store.registry import NewsKind
 from hub.store.registry import Registry as RegistryLog
@@ -205,14 +206,24 @@ class Registry:
         self._index.remove(name)
         self.broken.pop(name, None)
         try:
-            listed = self.catalogue.find(registered.key.tenant, registered.key.base, registered.subscription.topic)
-            if listed is None:
-                raise HubError(f"its topic {registered.subscription.topic} is not known here any more")
-            filters = compile_filters(registered.subscription.filters, listed.compiled)
+            topic, filters = self._compiled(registered)
         except HubError as problem:
             self._report(name, problem)
             return
-        self._index.add(name, registered.definition_version, listed.compiled, filters)
+        self._index.add(name, registered.definition_version, topic, filters)
+
+    def _compiled(self, registered: Registered) -> tuple[CompiledTopic, CompiledFilters]:
+        key, subscription = registered.key, registered.subscription
+        if subscription.is_classic:
+            return self.compile_criteria(key.base, subscription.criteria)
+        listed = self.catalogue.find(key.tenant, key.base, subscription.topic)
+        if listed is None:
+            raise HubError(f"its topic {subscription.topic} is not known here any more")
+        return listed.compiled, compile_filters(subscription.filters, listed.compiled)
+
+    def compile_criteria(self, base: FhirVersion, criteria: str) -> tuple[CompiledTopic, CompiledFilters]:
+        """The search of a classic Subscription on ``base``; raises Unprocessable at Subscription.criteria."""
+        return compile_criteria(criteria, base, source_base_url=self._source_base_urls[base])
 
     def _report(self, name: str, problem: HubError) -> None:
         self.broken[name] = str(problem)

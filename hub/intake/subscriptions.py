@@ -19,13 +19,21 @@ from hub.fhir.json import read_json, write_json
 from hub.fhir.subscriptions import Limits
 from hub.intake.offers import new_id
 from hub.intake.registry import Registry
+from hub.intake.subscription_rules import (
+    reaches_elsewhere,
+    refuse,
+    refuse_another_kind,
+    refuse_ended,
+    started,
+    submitted,
+)
 from hub.intake.topic_life import check_takes_new
 from hub.matching.filters import compile_filters
 from hub.reading.definitions import read_definition
 from hub.store.changes import Changes
 from hub.store.conditional_write import WriteCode
 from hub.store.keys import Layout
-from hub.store.subscriptions import Definition, Put, Record, Subscriptions
+from hub.store.subscriptions import Definition, Record, Subscriptions
 
 MOST_TRIES = 20
 
@@ -77,14 +85,14 @@ class SubscriptionService:
         subscription = dialect(key.base).read_subscription(resource, self._limits)
         warnings = await self._check(key, subscription)
         named = key if key.id else SubscriptionKey(key.tenant, key.base, new_id())
-        status = Status.OFF if subscription.status is Status.OFF else Status.REQUESTED
-        _refuse_ended(subscription, status)
+        status = Status.OFF if subscription.status is Status.OFF else started(subscription)
+        refuse_ended(subscription, status)
         since = await self._newest_changes(named)
         definition = self._definition(named, owner, resource, subscription, status, since, fingerprint)
         put = await self._subscriptions.put(
             named, subscription, definition, expected_version=0, status=status, verify_anew=True
         )
-        _refuse(put, named)
+        refuse(put, named)
         self._written()
         return replace(self._fresh(named, put.version, definition, status, warnings), created=True)
 
@@ -143,12 +151,15 @@ class SubscriptionService:
         kept = dialect(key.base).unmask_headers(resource, read_json(stored.resource.encode()))
         subscription = dialect(key.base).read_subscription(kept, self._limits)
         before = read_definition(key.base, stored)
+        refuse_another_kind(subscription, before)
         warnings = await self._check(key, subscription, before.topic)
         present = record.status or Status.OFF
-        anew = _reaches_elsewhere(subscription, before)
-        status = status_after_update(present, _submitted(kept), verify_anew=anew)
-        _refuse_ended(subscription, status)
-        restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is Status.REQUESTED
+        anew = reaches_elsewhere(subscription, before) and not subscription.is_classic
+        status = status_after_update(present, submitted(kept), verify_anew=anew)
+        if status is Status.REQUESTED:
+            status = started(subscription)
+        refuse_ended(subscription, status)
+        restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is started(subscription)
         since = await self._newest_changes(key) if restarts else stored.since
         definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
         expected = record.definition_version if if_match is None else if_match
@@ -157,7 +168,7 @@ class SubscriptionService:
         )
         if put.code is WriteCode.CONFLICT and if_match is None:
             return None
-        _refuse(put, key)
+        refuse(put, key)
         self._written()
         shown = self._fresh(key, put.version, definition, status or present, warnings)
         if kept == resource:
@@ -169,7 +180,7 @@ class SubscriptionService:
         """Delete it; deleting it again is no error, deleting what never was is NotFound."""
         put = await self._subscriptions.remove(key, if_match)
         if put.code is not WriteCode.GONE:
-            _refuse(put, key)
+            refuse(put, key)
 
     async def read(self, key: SubscriptionKey, version: int | None = None) -> ShownSubscription:
         """The present version with its live status, or an older one as it was written; secrets masked (ruling 24)."""
@@ -201,6 +212,8 @@ class SubscriptionService:
     ) -> tuple[Issue, ...]:
         """Warnings; raises Unprocessable. One who keeps its topic is let stay when the topic takes no new ones."""
         self._check_reachable(key.base, subscription)
+        if subscription.is_classic:
+            return self._registry.compile_criteria(key.base, subscription.criteria)[1].warnings
         await self._registry.refresh()
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
         element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"
@@ -285,41 +298,3 @@ def _placed(issue: Issue, base: FhirVersion) -> Issue:
         return replace(issue, expression=f"Subscription.{issue.expression}")
     said = f"{issue.expression}: {issue.diagnostics}"
     return replace(issue, expression="Subscription.criteria.extension", diagnostics=said)
-
-
-def _submitted(resource: Mapping[str, Any]) -> Status:
-    """What the client wrote, after the dialect found it to be a legal code."""
-    return Status(resource["status"])
-
-
-def _reaches_elsewhere(new: Subscription, old: Subscription) -> bool:
-    """Endpoint, headers, content level or type changed: shake hands again before anything goes there (ruling 17)."""
-
-    def reach(subscription: Subscription) -> tuple[object, ...]:
-        channel = subscription.channel
-        return (channel.type, channel.endpoint, channel.headers, channel.content, channel.content_type)
-
-    return reach(new) != reach(old)
-
-
-def _refuse_ended(subscription: Subscription, status: Status | None) -> None:
-    """What is over cannot begin: it would be switched off without a word to anybody (S-079, S-084)."""
-    if status is Status.REQUESTED and subscription.end and subscription.end <= datetime.now(UTC):
-        raise Unprocessable(
-            "this end has passed, so nothing would ever be sent; write a later one, leave it out, or write status off",
-            expression="Subscription.end",
-            code="value",
-        )
-
-
-def _refuse(put: Put, key: SubscriptionKey) -> None:
-    reference = f"Subscription/{key.id}"
-    match put.code:
-        case WriteCode.CONFLICT:
-            raise PreconditionFailed(f"{reference} is at version {put.version}; read it again before you change it")
-        case WriteCode.ABSENT:
-            raise NotFound(f"{reference} is not known here")
-        case WriteCode.GONE:
-            raise Gone(f"{reference} was deleted")
-        case _:
-            return

@@ -201,7 +201,7 @@ def _settled(item: list[Any]) -> Hold | bool:
 
 def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
     (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
-     held, verified, heartbeat) = told  # fmt: skip
+     held, verified, heartbeat, classic) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
         duty=_DUTIES[duty],
@@ -221,5 +221,6 @@ def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> H
             held=bool(held),
             verified=bool(verified),
             heartbeat=timedelta(milliseconds=heartbeat),
+            classic=bool(classic),
         ),
     )

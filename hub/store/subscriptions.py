@@ -109,6 +109,7 @@ class Subscriptions:
             channel.max_count,
             channel.timeout_seconds * 1000,
             json.dumps(asdict(definition)),
+            int(subscription.is_classic),
         ]
         return await self._write(script("put", keys, arguments), name)
 

@@ -114,6 +114,15 @@ def _backport(endpoint: str, topic: str, content: str, filters: Any, headers: An
     return written
 
 
+def classic(endpoint: str, criteria: str, payload: str = "", **elements: Any) -> dict[str, Any]:
+    """A Subscription to a search, as R4 and R4B define it without the Backport IG."""
+    channel = {"type": "rest-hook", "endpoint": endpoint} | ({"payload": payload} if payload else {})
+    return {
+        "resourceType": "Subscription", "status": "requested", "reason": "test", "criteria": criteria,
+        "channel": channel, **elements,
+    }  # fmt: skip
+
+
 async def subscribe(api: Api, inbox: Inbox, topic: str = PATIENT_CHANGE, **options: Any) -> dict[str, Any]:
     """Create it, see the handshake arrive, wait until it is active; the Subscription as it is read then."""
     created = await api.post("Subscription", subscription(api.base, inbox.url, topic, **options))

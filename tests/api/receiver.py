@@ -150,6 +150,15 @@ class Inbox:
             found += (await self.event()).numbers
         return found
 
+    async def bare(self) -> Request:
+        """The next request that was not read yet, whatever it carries: classic Subscriptions get no Bundle."""
+        async with asyncio.timeout(SECONDS):
+            while self._read >= len(self.everything):
+                self._arrived.clear()
+                await self._arrived.wait()
+        self._read += 1
+        return self.everything[self._read - 1].request
+
     def nothing_unread(self) -> bool:
         return all(each.type == "heartbeat" for each in self.everything[self._read :])
 
@@ -169,7 +178,8 @@ class Receiver:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while request := await read_request(reader):
-                reply = await self.inboxes[request.line.split()[1]].take(request)
+                path = "/".join(request.line.split()[1].split("/")[:3])  # what is PUT lies below the endpoint
+                reply = await self.inboxes[path].take(request)
                 writer.write(f"HTTP/1.1 {reply.status} x\r\n{reply.headers}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hub.domain.versions import FhirVersion
-from tests.api.builders import BACKPORT, until_status
+from tests.api.builders import BACKPORT, fresh_id, until_status
 from tests.api.harness import RunningHub, outcome_of, running_hub
 from tests.api.receiver import Receiver
 from tests.real_input.shared_data import DATA, needs_data
@@ -163,12 +163,25 @@ async def test_without_its_slip_it_is_accepted(
 
 
 @pytest.mark.parametrize("path", CLASSIC)
-async def test_a_query_subscription_is_refused_at_its_criteria(running: RunningHub, path: str) -> None:
-    """Query Subscriptions are not offered yet; taking one for a topic would fire never, or wrongly (S-007)."""
-    answer = await running.api(R4).post("Subscription", sent_to(read(path), "http://127.0.0.1:2001/never"))
-    issues = outcome_of(answer, 422)
-    assert issues[0]["expression"] == ["Subscription.criteria"]
-    assert "not offered" in issues[0]["diagnostics"]
+async def test_a_query_subscription_is_told_of_what_its_search_finds(
+    running: RunningHub, receiver: Receiver, path: str
+) -> None:
+    """S-011…S-013, ruling 29; the standard's own example ended years ago and is refused for that alone (S-079)."""
+    api, inbox = running.api(R4), receiver.inbox()
+    resource = sent_to(read(path), inbox.url)
+    if "end" in resource:
+        assert outcome_of(await api.post("Subscription", resource), 422)[0]["expression"] == ["Subscription.end"]
+        del resource["end"]
+    answer = await api.post("Subscription", resource)
+    assert (answer.status_code, answer.json()["status"]) == (201, "active"), answer.text
+    bilirubin = {"coding": [{"system": "http://loinc.org", "code": "1975-2"}]}
+    observation = {"resourceType": "Observation", "id": fresh_id(), "status": "final", "code": bilirubin}
+    assert (await api.put(f"Observation/{observation['id']}", observation)).status_code == 201
+    request = await inbox.bare()
+    payload = "payload" in resource["channel"]
+    assert request.line.startswith("PUT" if payload else "POST")
+    assert bool(request.body) is payload
+    assert request.values("authorization") == [resource["channel"]["header"][0].partition(": ")[2]]
 
 
 @pytest.mark.parametrize("path", [path for base, path, refusal in PUBLISHED if base is R4 and refusal in (ENDED, ())])

@@ -113,8 +113,6 @@ def test_criteria_hold_the_canonical_of_a_topic(version: FhirVersion, criteria: 
 @pytest.mark.parametrize(
     "criteria",
     [
-        "Observation?code=1",
-        "/Observation?code=1",
         "Observation",
         "http://x.org/Patient?a=b",
         "http://",
@@ -122,9 +120,21 @@ def test_criteria_hold_the_canonical_of_a_topic(version: FhirVersion, criteria: 
         "a b",
     ],
 )
-def test_a_classic_query_is_refused_and_a_topic_asked_for_s007(version: FhirVersion, criteria: str) -> None:
-    with pytest.raises(Refused, match="canonical URL of a SubscriptionTopic"):
+def test_what_is_neither_a_canonical_nor_a_search_is_refused_s007(version: FhirVersion, criteria: str) -> None:
+    with pytest.raises(Refused, match=r"canonical URL of a SubscriptionTopic.*or a search with its type"):
         read(version, criteria=criteria)
+
+
+@pytest.mark.parametrize("criteria", ["Observation?code=1", "/Observation?code=1", "Observation?"])
+def test_criteria_with_a_question_mark_make_a_classic_subscription_s007(version: FhirVersion, criteria: str) -> None:
+    found = read(version, criteria=criteria, channel__payload=None, channel___payload=None)
+    assert (found.criteria, found.topic, found.is_classic) == (criteria, "", True)
+    assert (found.channel.content, found.channel.max_count) == (Content.EMPTY, 1)
+
+
+def test_what_the_ig_adds_has_no_meaning_in_a_classic_subscription(version: FhirVersion) -> None:
+    found = refused(version, criteria="Observation?code=1", _criteria=filtered("patient=Patient/1"))
+    assert f"Subscription.criteria.extension('{BP}backport-filter-criteria')" in found
 
 
 @pytest.mark.parametrize("clamp", [(1, 10), (10, 10), (60, 60), (100_000, 86_400), (0, 0)])
@@ -344,7 +354,7 @@ def test_all_problems_are_told_together_s083(version: FhirVersion) -> None:
     found = refused(
         version,
         status="on",
-        criteria="Patient?a=b",
+        criteria="Patient",
         _criteria=filtered("patient"),
         channel__type="sms",
         channel__endpoint="x",

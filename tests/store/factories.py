@@ -29,9 +29,10 @@ def offer(reference: str, operation: Operation = Operation.PUT, body: bytes = b"
 
 
 def subscription(**channel: object) -> Subscription:
-    end = channel.pop("end", None)
+    end, criteria = channel.pop("end", None), str(channel.pop("criteria", ""))
     settings: dict[str, object] = {"type": "rest-hook", "endpoint": "http://127.0.0.1:1/hook", "max_count": 10}
-    return Subscription("http://example.org/topic", Channel(**(settings | channel)), end=end)  # type: ignore[arg-type]
+    reach = Channel(**(settings | channel))  # type: ignore[arg-type]
+    return Subscription("http://example.org/topic", reach, end=end, criteria=criteria)  # type: ignore[arg-type]
 
 
 class Lab:

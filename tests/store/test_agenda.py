@@ -195,6 +195,37 @@ async def test_off_numbers_nothing_and_requested_goes_on_after_the_cursor(lab: L
     assert list(waiting.progress.batch) == [1]
 
 
+CLASSIC = {"criteria": "Observation?code=1", "max_count": 1}
+
+
+async def test_a_classic_subscription_is_due_for_events_only_s017(lab: Lab) -> None:
+    await lab.put("a", 0, Status.ACTIVE, **CLASSIC)
+    assert await lab.claim() == []
+    await lab.commit(lab.match(1, "a"), hold=False)
+    (events,) = await lab.claim()
+    assert (events.duty, events.progress.classic, events.progress.verified) == (Duty.EVENTS, True, True)
+    await lab.settle(events)
+    await lab.put("a", 1, Status.OFF, **CLASSIC)
+    assert await lab.claim() == []
+
+
+async def test_a_classic_subscription_that_ends_hears_no_last_word(lab: Lab) -> None:
+    await lab.put("a", 0, Status.ACTIVE, end=datetime.now(UTC) + timedelta(milliseconds=20), **CLASSIC)
+    await asyncio.sleep(0.03)
+    assert await lab.claim() == []
+    assert (await lab.record("a")).status is Status.OFF
+
+
+async def test_a_classic_subscription_asked_for_again_is_forgiven_at_once(lab: Lab) -> None:
+    await lab.put("a", 0, Status.ACTIVE, **CLASSIC)
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.settle(hold, OutcomeKind.FAILED, policy=RetryPolicy(error_after_failures=1))
+    assert await lab.claim() == []
+    await lab.put("a", 1, Status.ACTIVE, **CLASSIC)
+    (again,) = await lab.claim()
+    assert (again.progress.failures, list(again.progress.batch)) == (0, [1])
+
+
 async def test_switched_off_in_flight_the_attempt_is_void(lab: Lab) -> None:
     await lab.activate("a")
     (hold,) = (await lab.commit(lab.match(1, "a"))).holds

@@ -1,7 +1,8 @@
 -- PUT a Subscription: a new definition and what follows from it for its record, in one step.
 -- KEYS due, m, why, definitions
 -- ARGV sub, expected definition version ('' = any, '0' = must not exist or be gone), status ('' = as it is),
---      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition
+--      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition,
+--      classic (1/0): no handshake is needed and no other notification but events is ever sent
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
 local VERSIONS_KEPT = 100
@@ -11,7 +12,7 @@ local m = raw and cmsgpack.unpack(raw)
 local creating = ARGV[2] == '0'
 if creating then
   if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end
-  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,''}
+  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0}
 else
   if not m then return {'ABSENT'} end
   if m[STATUS] == GONE then return {'GONE', m[DEFINITION]} end
@@ -21,12 +22,15 @@ m[DEFINITION] = m[DEFINITION] + 1
 m[FENCE], m[LEASE] = m[FENCE] + 1, 0 -- attempts in flight are void
 local status = ARGV[3] ~= '' and tonumber(ARGV[3]) or m[STATUS]
 if ARGV[4] == '1' or status == REQUESTED then m[VERIFIED], m[FROZEN] = 0, 0 end
-if status == REQUESTED or creating then -- a fresh start: what held it back is forgiven, what waits stays
+m[CLASSIC] = tonumber(ARGV[10])
+if m[CLASSIC] == 1 then m[VERIFIED] = 1 end
+local restarts = status == REQUESTED or (m[CLASSIC] == 1 and status == ACTIVE and ARGV[3] ~= '')
+if restarts or creating then -- a fresh start: what held it back is forgiven, what waits stays
   m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0
   redis.call('HDEL', KEYS[3], sub)
 end
 local was_beating = m[HEARTBEAT] > 0
-m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and m[VERIFIED] or (status == OFF and m[FAREWELL] or 0)
+m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and last_word(m) or (status == OFF and m[FAREWELL] or 0)
 if m[VERIFIED] == 0 then m[FAREWELL] = 0 end -- never to an endpoint that did not shake hands
 if status == OFF then m[NOT_BEFORE] = 0 end
 m[STATUS] = status

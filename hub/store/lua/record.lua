@@ -3,7 +3,7 @@
 local STATUS, DEFINITION, NUMBER, CURSOR, FENCE, LEASE = 1, 2, 3, 4, 5, 6
 local FAILURES, NOT_BEFORE, FAILING_SINCE, LAST_SENT, HEARTBEAT, ENDS = 7, 8, 9, 10, 11, 12
 local FIRST_KEPT, DUTY, VERIFIED, FROZEN, FAREWELL, REFUSED = 13, 14, 15, 16, 17, 18
-local MOST, SINGLY, HELD, TIMEOUT, OWNER = 19, 20, 21, 22, 23
+local MOST, SINGLY, HELD, TIMEOUT, OWNER, CLASSIC = 19, 20, 21, 22, 23, 24 -- CLASSIC 1: only events are sent
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE = 1, 2, 3, 4
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
@@ -56,13 +56,16 @@ local function hold(m, duty, owner)
   end
 end
 
+-- What FAREWELL becomes when it is switched off: a last word goes only to who was spoken to before.
+local function last_word(m) return m[CLASSIC] == 1 and 0 or m[VERIFIED] end
+
 local function failing_for(m) return m[FAILING_SINCE] > 0 and now - m[FAILING_SINCE] or 0 end
 
 -- What a holder is told: {sub, duty, fence, status, definition, number, cursor, first kept, frozen, failures,
---                         failing for ms, refused, singly, held, verified, heartbeat ms}
+--                         failing for ms, refused, singly, held, verified, heartbeat ms, classic}
 local function told(sub, m)
   return {sub, m[DUTY], m[FENCE], m[STATUS], m[DEFINITION], m[NUMBER], m[CURSOR], m[FIRST_KEPT], m[FROZEN],
-          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT]}
+          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT], m[CLASSIC] or 0}
 end
 
 local function put_due(due, changed)

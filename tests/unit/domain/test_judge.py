@@ -83,6 +83,12 @@ def test_after_long_failure_it_is_off_with_a_farewell_and_nothing_is_dropped() -
     assert verdict(Duty.EVENTS, failing, FAILED, replace(POLICY, off_after=timedelta(0))).status is Status.ERROR
 
 
+def test_a_classic_subscription_hears_no_farewell_s017() -> None:
+    failing = replace(ACTIVE, status=Status.ERROR, failing_for=timedelta(days=8), classic=True)
+    found = verdict(Duty.EVENTS, failing, FAILED)
+    assert (found.status, found.farewell) == (Status.OFF, False)
+
+
 def test_an_endpoint_that_never_shook_hands_gets_no_farewell() -> None:
     failing = replace(FRESH, status=Status.ERROR, failing_for=timedelta(days=8))
     found = verdict(Duty.HANDSHAKE, failing, FAILED)

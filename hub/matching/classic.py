@@ -1,0 +1,51 @@
+"""Classic Subscriptions made ready: a search, asked of every resource that is created or updated (S-011).
+
+They stand in the index like any other: under a topic of the hub's own for each type, with the conditions of the search
+as filters. So their equalities find them, and a million of them cost a change no more than a thousand.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from hub.domain.change import Interaction
+from hub.domain.topic import ResourceTrigger, SubscriptionTopic
+from hub.domain.versions import FhirVersion
+from hub.errors import Unprocessable
+from hub.fhir.definitions import definitions
+from hub.matching.filters import CompiledFilters
+from hub.matching.report import Refusals
+from hub.matching.search import compile_query
+from hub.matching.topics import CompiledTopic, compile_topic
+
+EXPRESSION = "Subscription.criteria"
+
+
+def compile_criteria(
+    criteria: str, version: FhirVersion, *, source_base_url: str = ""
+) -> tuple[CompiledTopic, CompiledFilters]:
+    """Make ``Observation?code=1975-2`` ready for the index.
+
+    Raises Unprocessable, at Subscription.criteria, when the type is unknown or the search cannot be decided exactly on
+    the resource alone; Malformed refusals of the search come out the same way.
+    """
+    resource_type = criteria.partition("?")[0].removeprefix("/")
+    facts, refusals = definitions(version), Refusals()
+    if resource_type not in facts.resource_types:
+        raise Unprocessable(
+            f"'{resource_type}' is no resource type of FHIR {version.number}; write the name of one before the ?.",
+            expression=EXPRESSION,
+            code="value",
+        )
+    with refusals.at(EXPRESSION):
+        query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url)
+    refusals.raise_if_any()
+    return _topic_of(resource_type, version, source_base_url), CompiledFilters({resource_type: query.clauses})
+
+
+@lru_cache(maxsize=4096)
+def _topic_of(resource_type: str, version: FhirVersion, source_base_url: str) -> CompiledTopic:
+    """Deletes do not fire (S-011). Its name is for reports only; no Subscription can refer to it."""
+    trigger = ResourceTrigger(resource_type, frozenset({Interaction.CREATE, Interaction.UPDATE}))
+    topic = SubscriptionTopic(f"classic criteria {resource_type}?", resource_triggers=(trigger,))
+    return compile_topic(topic, version, source_base_url=source_base_url)
