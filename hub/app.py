@@ -226,7 +226,11 @@ class Hub:
         )
         resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service)
         rooms: dict[str, Routes] = {
-            "": SystemRoutes(BundleRoutes(self.bundle_intake, self.settings.max_bundle_bytes)),
+            "": SystemRoutes(
+                BundleRoutes(
+                    self.bundle_intake, self.intake, self.settings.source_base_url_of, self.settings.max_bundle_bytes
+                )
+            ),
             "Basic": BasicRoutes(topic_routes, resource_routes),
             "OperationDefinition": OperationDefinitionRoutes(resource_routes),
             "Subscription": subscription_routes,

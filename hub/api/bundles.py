@@ -1,9 +1,9 @@
-"""Bundles over HTTP (POST on a base), and the cold start: $load and $process-change (rulings 13, 26, 34)."""
+"""Bundles over HTTP (POST on a base), the cold start ($load, $process-change; rulings 13, 26, 34), $external-event."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,19 +13,23 @@ from hub.api.exchange import Exchange
 from hub.api.resources import request_of
 from hub.api.wire import Answer, version_header
 from hub.domain.change import Resource
+from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Malformed, NotFound, NotOffered, Overloaded, Refused
 from hub.fhir.bundle_entries import BundleEntry, listed_entries, read_entries
+from hub.fhir.external_event import ExternalEvent, read_external_event
 from hub.fhir.json import read_json, write_instant, write_json
 from hub.fhir.outcomes import operation_outcome
 from hub.fhir.process_change import ProcessChange, read_process_change
 from hub.fhir.raw_parts import entry_resources
 from hub.intake.bundles import BundleIntake, EntryResult
+from hub.intake.changes import Intake
+from hub.intake.external_events import announce
 from hub.intake.offers import Repeatable
 from hub.intake.placing import placed
 
 NDJSON = ("application/fhir+ndjson", "application/ndjson", "application/x-ndjson")
 STATUS_LINES = {200: "200 OK", 201: "201 Created", 204: "204 No Content"}
-OPERATIONS = ("load", "process-change")
+OPERATIONS = ("load", "process-change", "external-event")
 
 Read = TypeVar("Read")
 
@@ -35,12 +39,15 @@ class BundleRoutes:
     """What is addressed to a base as a whole."""
 
     bundles: BundleIntake
+    intake: Intake
+    source_base_url: Callable[[FhirVersion], str]
     most_bytes: int
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
         if address.operation not in ("", *OPERATIONS):
-            raise NotFound(f"there is no operation ${address.operation} on a base; there are $load and $process-change")
+            offered = ", ".join(f"${name}" for name in OPERATIONS)
+            raise NotFound(f"there is no operation ${address.operation} on a base; there are {offered}")
         if exchange.method != "POST" or address.special:
             raise NotOffered(f"on {address.base.path} itself there is only POST of a Bundle, and GET of metadata")
         exchange.refuse_parameters()
@@ -50,6 +57,8 @@ class BundleRoutes:
                 return await self._load(exchange)
             case "process-change":
                 return await self._process_change(exchange)
+            case "external-event":
+                return await self._external_event(exchange)
             case _:
                 return await self._bundle(exchange)
 
@@ -69,7 +78,7 @@ class BundleRoutes:
         raw = await exchange.body(self.most_bytes, NDJSON)
         read = _read_lines if exchange.media_type in NDJSON else _read_collection
         resources = await asyncio.to_thread(read, raw)
-        count = await self.bundles.load(exchange.tenant, exchange.address.base, resources)
+        count = await self.bundles.load(exchange.tenant, exchange.address.base, resources, _repeatable(exchange, b""))
         loaded = {"name": "loaded", "valueInteger": count}
         return Answer(200, write_json({"resourceType": "Parameters", "parameter": [loaded]}))
 
@@ -80,6 +89,14 @@ class BundleRoutes:
         stored = await self.bundles.process_change(exchange.tenant, exchange.address.base, change, repeatable)
         headers = version_header(stored.version, stored.last_updated.instant)
         return Answer(200 if stored.body else 204, stored.body, headers)
+
+    async def _external_event(self, exchange: Exchange) -> Answer:
+        raw = await exchange.body()
+        base = exchange.address.base
+        event = await asyncio.to_thread(_read_event, raw, self.source_base_url(base))
+        identity = await announce(self.intake, exchange.tenant, base, event, _repeatable(exchange, raw))
+        change = {"name": "change", "valueString": str(identity)}
+        return Answer(200, write_json({"resourceType": "Parameters", "parameter": [change]}))
 
 
 def _repeatable(exchange: Exchange, raw: bytes) -> Repeatable:
@@ -95,6 +112,10 @@ def _read_bundle(raw: bytes) -> tuple[str, list[BundleEntry]]:
 
 def _read_change(raw: bytes) -> ProcessChange:
     return read_process_change(raw, read_json(raw))
+
+
+def _read_event(raw: bytes, source_base_url: str) -> ExternalEvent:
+    return read_external_event(raw, read_json(raw), source_base_url)
 
 
 def _read_lines(raw: bytes) -> list[tuple[bytes, Resource, str]]:

@@ -62,16 +62,16 @@ def compose(
     )
 
 
-def classic_dispatch(subscription: Subscription, events: tuple[NotificationEvent, ...]) -> Dispatch:
+def classic_dispatch(name: str, subscription: Subscription, events: tuple[NotificationEvent, ...]) -> Dispatch:
     """What a classic Subscription is sent for its one event: the resource as an update, or nothing at all when it
     asked for no payload (S-012).
     """
     (event,) = events
     if subscription.channel.content is not Content.FULL_RESOURCE:
-        return Dispatch()
+        return Dispatch(subscription=name)
     if not event.resource:
         raise HubError(f"the version of {event.reference} that is to be sent is no longer held")
-    return Dispatch(event.resource, event.reference)
+    return Dispatch(event.resource, event.reference, name)
 
 
 def delivery_id(hold: Hold) -> str:

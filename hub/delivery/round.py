@@ -91,10 +91,11 @@ class Round:
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)
         if subscription.is_classic:
-            return classic_dispatch(subscription, events)
+            return classic_dispatch(hold.subscription, subscription, events)
         base = SubscriptionKey.parse(hold.subscription).base
         notification = compose(hold, subscription, events, datetime.now(UTC))
-        return Dispatch(dialect(base).write_notification(notification, *self.base_urls[base]))
+        body = dialect(base).write_notification(notification, *self.base_urls[base])
+        return Dispatch(body, subscription=hold.subscription, notification=notification)
 
 
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:

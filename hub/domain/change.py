@@ -17,12 +17,40 @@ Resource = Mapping[str, Any]
 
 
 class Interaction(StrEnum):
-    """What was done to the resource. LOAD stores without announcing (HOUSE ruling 34)."""
+    """What was done to the resource. LOAD stores without announcing (HOUSE ruling 34).
+
+    EVENT: nothing was; something happened elsewhere that is about it (S-044).
+    """
 
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
     LOAD = "load"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class EventCode:
+    """A coding of what happened elsewhere; ``system`` "" when it has none. Both must be equal to match (S-044)."""
+
+    system: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What was told beside the resource.
+
+    ``when`` is the moment at which it happened, None for when it was accepted. Of an EVENT: ``codes`` say what
+    happened, ``context`` (relative references) which further resources it is about.
+    """
+
+    when: datetime | None = None
+    codes: tuple[EventCode, ...] = ()
+    context: tuple[str, ...] = ()
+
+
+NO_OCCASION = Occasion()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,6 +109,7 @@ class ResourceChange:
     current: Resource | None
     previous: Resource | None
     previous_known: bool = True
+    occasion: Occasion = NO_OCCASION
 
     @property
     def focus(self) -> Resource | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from hub.domain.event import SubscriptionError
+from hub.domain.event import Notification, SubscriptionError
 from hub.domain.subscription import Status
 
 
@@ -41,11 +41,14 @@ class Dispatch:
     """What one attempt carries to a subscriber.
 
     A notification Bundle in ``body``. For a classic Subscription (S-012): nothing at all, or a resource, when
-    ``update_of`` is its relative reference (``Observation/1``) below the endpoint.
+    ``update_of`` is its relative reference (``Observation/1``) below the endpoint. ``subscription`` is the name of the
+    Subscription (``str(SubscriptionKey)``), ``notification`` what the Bundle says, None for a classic one.
     """
 
     body: bytes = b""
     update_of: str = ""
+    subscription: str = ""
+    notification: Notification | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class NotificationEvent:
     """One numbered event of one Subscription.
 
     ``resource`` is the focus exactly as received (meta completed), b"" for a delete or when it is no longer held.
-    ``timestamp`` is when the hub accepted the change.
+    ``timestamp`` is when it happened, if that was told, else when the hub accepted the change.
     """
 
     number: int

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub.domain.change import Interaction
+from hub.domain.change import EventCode, Interaction
 
 STRUCTURE_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 EVERY_TYPE = frozenset({"Resource", "DomainResource"})
@@ -36,6 +36,14 @@ class ResourceTrigger:
     query: QueryCriteria | None = None
     fhirpath: str | None = None
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventTrigger:
+    """``codes`` are the codings of ``event``, of which one is enough; ``resource`` is the type of the focus (S-043)."""
+
+    resource: str
+    codes: tuple[EventCode, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class SubscriptionTopic:
     derived_from: tuple[str, ...] = ()
     effective_until: str = ""
     resource_triggers: tuple[ResourceTrigger, ...] = ()
-    event_trigger_count: int = 0
+    event_triggers: tuple[EventTrigger, ...] = ()
     can_filter_by: tuple[CanFilterBy, ...] = ()
     notification_shapes: tuple[NotificationShape, ...] = ()
 

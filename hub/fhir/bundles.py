@@ -22,8 +22,13 @@ _HISTORY_PROFILES = {
     FhirVersion.R4: BACKPORT + "backport-subscription-notification-r4",
     FhirVersion.R4B: BACKPORT + "backport-subscription-notification",
 }
-_REQUEST = {Interaction.CREATE: "POST", Interaction.UPDATE: "PUT", Interaction.DELETE: "DELETE"}
-_RESPONSE = {Interaction.CREATE: "201", Interaction.UPDATE: "200", Interaction.DELETE: "204"}
+_REQUEST = {
+    Interaction.CREATE: "POST", Interaction.UPDATE: "PUT", Interaction.DELETE: "DELETE", Interaction.EVENT: "GET"
+}  # fmt: skip
+_RESPONSE = {
+    Interaction.CREATE: "201", Interaction.UPDATE: "200", Interaction.DELETE: "204", Interaction.EVENT: "200"
+}  # fmt: skip
+"""Of an event elsewhere the resource is shown as it is: a read (S-125)."""
 
 
 def history_bundle(notification: Notification, version: FhirVersion, base_url: str, source_base_url: str) -> bytes:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hub.domain.change import Resource
 from hub.errors import Malformed
 from hub.fhir.bundle_entries import LOGICAL_ID
+from hub.fhir.json import read_instant
 from hub.fhir.raw_parts import parameter_resources
 
-NAMES = ("interaction", "current", "previous")
+NAMES = ("interaction", "current", "previous", "when")
 INTERACTIONS = ("create", "update", "delete")
 _STATES = {"create": {"current"}, "update": {"current", "previous"}, "delete": {"previous"}}
 
@@ -21,13 +23,17 @@ State = tuple[bytes, Resource]
 
 @dataclass(frozen=True, slots=True)
 class ProcessChange:
-    """``current`` and ``previous`` are None when absent; those that are there have the same type and id."""
+    """``current`` and ``previous`` are None when absent; those that are there have the same type and id.
+
+    ``when`` is the moment at which it happened, None when that was not told.
+    """
 
     interaction: str
     type: str
     id: str
     current: State | None
     previous: State | None
+    when: datetime | None = None
 
 
 def read_process_change(raw: bytes, parameters: Mapping[str, Any]) -> ProcessChange:
@@ -38,19 +44,36 @@ def read_process_change(raw: bytes, parameters: Mapping[str, Any]) -> ProcessCha
     if interaction not in INTERACTIONS:
         raise Malformed(f"interaction is a valueCode of {', '.join(INTERACTIONS)}", expression="Parameters.parameter")
     bodies = parameter_resources(raw, parameters)
-    states: dict[str, State] = {name: _state(places[name], written, bodies) for name in NAMES[1:] if name in places}
+    states: dict[str, State] = {
+        name: read_state(places[name], written, bodies) for name in ("current", "previous") if name in places
+    }
     _check_presence(interaction, states)
     identities = {(str(resource["resourceType"]), str(resource["id"])) for _, resource in states.values()}
     if len(identities) != 1:
         raise Malformed("current and previous are states of the same resource", expression="Parameters.parameter")
     ((resource_type, identity),) = identities
-    return ProcessChange(interaction, resource_type, identity, states.get("current"), states.get("previous"))
+    when = read_when(written, places.get("when"))
+    return ProcessChange(interaction, resource_type, identity, states.get("current"), states.get("previous"), when)
+
+
+def read_when(written: Sequence[Any], place: int | None) -> datetime | None:
+    """The valueInstant of the parameter at ``place``; None when there is none. Raises Malformed."""
+    if place is None:
+        return None
+    text = written[place].get("valueInstant")
+    moment = read_instant(text) if isinstance(text, str) else None
+    if moment is None:
+        where = f"Parameters.parameter[{place}].valueInstant"
+        raise Malformed("when is a valueInstant, such as 2026-01-02T03:04:05Z", expression=where)
+    return moment
 
 
 def _places(parameters: Mapping[str, Any]) -> dict[str, int]:
     """Name -> place of each parameter."""
     if parameters.get("resourceType") != "Parameters":
-        raise Malformed("$process-change takes Parameters: interaction, current, previous", expression="Parameters")
+        raise Malformed(
+            "$process-change takes Parameters: interaction, current, previous, when", expression="Parameters"
+        )
     written = parameters.get("parameter")
     if not isinstance(written, list) or not written or not all(isinstance(part, Mapping) for part in written):
         raise Malformed("parameter is a list of objects", expression="Parameters.parameter")
@@ -64,7 +87,8 @@ def _places(parameters: Mapping[str, Any]) -> dict[str, int]:
     return places
 
 
-def _state(place: int, written: list[Any], bodies: list[bytes]) -> State:
+def read_state(place: int, written: Sequence[Any], bodies: Sequence[bytes]) -> State:
+    """The resource of the parameter at ``place``, with type and id; ``bodies`` are those of all. Raises Malformed."""
     resource, where = written[place].get("resource"), f"Parameters.parameter[{place}].resource"
     if not isinstance(resource, Mapping):
         raise Malformed(f"{written[place]['name']} carries a resource", expression=where)

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from hub.domain.change import Interaction
+from hub.domain.change import EventCode, Interaction
 from hub.domain.topic import (
     STRUCTURE_DEFINITION,
     CanFilterBy,
+    EventTrigger,
     NotificationShape,
     QueryCriteria,
     ResourceTrigger,
@@ -73,7 +74,7 @@ class _TopicReader:
             derived_from=tuple(filter(None, texts(resource, "derivedFrom"))),
             effective_until=text(child(resource, "effectivePeriod"), "end"),
             resource_triggers=_each(resource, root, "resourceTrigger", self._trigger),
-            event_trigger_count=len(children(resource, "eventTrigger")),
+            event_triggers=_each(resource, root, "eventTrigger", self._event_trigger),
             can_filter_by=_each(resource, root, "canFilterBy", self._filter),
             notification_shapes=_each(resource, root, "notificationShape", self._shape),
         )
@@ -104,6 +105,13 @@ class _TopicReader:
             fhirpath=text(trigger, "fhirPathCriteria") or None,
             description=text(trigger, "description"),
         )
+
+    def _event_trigger(self, trigger: Json, path: str) -> EventTrigger:
+        codings = children(child(trigger, "event"), "coding")
+        if "event" not in trigger:
+            self._problems.add("required", f"{path}.event", "Say with a coding what happens: system and code.")
+        codes = tuple(EventCode(text(each, "system"), text(each, "code")) for each in codings if text(each, "code"))
+        return EventTrigger(self._type(trigger, path, required=True), codes)
 
     def _query(self, query: Json, path: str) -> QueryCriteria | None:
         for name in ("resultForCreate", "resultForDelete"):

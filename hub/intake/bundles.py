@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hub.domain.change import Resource, ResourceKey
+from hub.domain.change import Occasion, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Gone, Malformed, Overloaded, Refused
 from hub.fhir.bundle_entries import BundleEntry
@@ -78,7 +78,9 @@ class BundleIntake:
                 results.append(EntryResult(entry.method, refused=problem))
         return results[::-1]
 
-    async def load(self, tenant: str, base: FhirVersion, resources: Sequence[tuple[bytes, Resource, str]]) -> int:
+    async def load(
+        self, tenant: str, base: FhirVersion, resources: Sequence[tuple[bytes, Resource, str]], repeatable: Repeatable
+    ) -> int:
         """Store states without announcing them (rulings 13, 34); how many. Nothing is stored when one is wrong.
 
         Each comes with the name of the place where it stood, for whom it is wrong.
@@ -90,7 +92,7 @@ class BundleIntake:
                 raise Malformed(f"each {key.type} that is loaded needs an id", expression=place)
             check_ordinary(base, resource, place)
             with placed(place):
-                offers.append(loading(key, body, resource))
+                offers.append(loading(key, body, resource, repeatable))
         for start in range(0, len(offers), LOADED_TOGETHER):
             await asyncio.gather(*(self._intake.write(offer) for offer in offers[start : start + LOADED_TOGETHER]))
         return len(offers)
@@ -103,13 +105,14 @@ class BundleIntake:
         offers = {}
         if change.previous:
             with placed(PREVIOUS):
-                offers[PREVIOUS] = preceding(key, *change.previous)
+                offers[PREVIOUS] = preceding(key, *change.previous, repeatable)
         with placed(CURRENT):
             if change.current:
                 check_ordinary(base, change.current[1], CURRENT)
                 offers[CURRENT] = told(key, change.interaction, *change.current, repeatable)
             else:
                 offers[CURRENT] = removal(key, repeatable, None)
+            offers[CURRENT] = replace(offers[CURRENT], occasion=Occasion(change.when))
         stored = await self._intake.write_all(tenant, base, offers, repeatable)
         return stored[CURRENT]
 

@@ -42,6 +42,7 @@ IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
 SLOW_SECONDS = 0.25
+_WITHOUT_PREVIOUS = (Interaction.CREATE, Interaction.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class Evaluator:
 
     async def _change(self, entry: Entry, previous: Entry | None) -> ResourceChange:
         state = await _state(previous)
-        unknown = entry.interaction is not Interaction.CREATE and state is None
+        unknown = entry.interaction not in _WITHOUT_PREVIOUS and state is None
         return ResourceChange(
             id=entry.id,
             key=ResourceKey(self._partition.tenant, self._partition.base, entry.type, entry.resource_id),
@@ -175,6 +176,7 @@ class Evaluator:
             current=await _state(entry),
             previous=state,
             previous_known=not unknown,
+            occasion=entry.occasion,
         )
 
     async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
@@ -234,7 +236,7 @@ class Evaluator:
 
 
 def _has_previous(entry: Entry) -> bool:
-    return entry.interaction is not Interaction.CREATE and entry.previous != NO_PREVIOUS
+    return entry.interaction not in _WITHOUT_PREVIOUS and entry.previous != NO_PREVIOUS
 
 
 async def _state(entry: Entry | None) -> Resource | None:

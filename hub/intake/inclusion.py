@@ -32,28 +32,28 @@ class Inclusion:
 
     async def of(self, change: ResourceChange, names: Sequence[str]) -> dict[str, tuple[IncludedReference, ...]]:
         """What the event of ``change`` takes along, for those of these Subscriptions that take anything."""
-        topics = {name: topic for name in names if (topic := self._topic_of(name))}
+        topics = {name: topic for name in names if (topic := self._topic_of(name, change))}
         distinct = {id(topic): topic for topic in topics.values()}
         found = {place: await self._of(change, topic) for place, topic in distinct.items()}
         return {name: found[id(topic)] for name, topic in topics.items()}
 
-    def _topic_of(self, name: str) -> CompiledTopic | None:
-        """The topic of a Subscription that takes anything along; None when its content level shows none of it."""
+    def _topic_of(self, name: str, change: ResourceChange) -> CompiledTopic | None:
+        """The topic of a Subscription whose event takes anything along; None when its content level shows none."""
         registered = self._registry.known(name)
         if registered is None or registered.subscription.channel.content is Content.EMPTY:
             return None
         key = registered.key
         listed = self._registry.catalogue.find(key.tenant, key.base, registered.subscription.topic)
         compiled = listed.compiled if listed else None
-        return compiled if compiled and (compiled.includes.directives or compiled.rev_includes) else None
+        if compiled and (compiled.includes.directives or compiled.rev_includes or change.occasion.context):
+            return compiled
+        return None
 
     async def _of(self, change: ResourceChange, topic: CompiledTopic) -> tuple[IncludedReference, ...]:
-        focus, includes = change.focus, topic.includes
-        if focus is None:
-            return ()
+        includes = topic.includes
         seen = {(change.key.type, change.key.id)}
         found: list[IncludedReference] = []
-        names = includes.references(focus) + await self._reverse[change.key.base].of(change, topic.rev_includes)
+        names = await self._named(change, topic)
         for _ in range(DEEPEST_ITERATION):
             fresh = [name for name in names if name not in seen][: MOST_INCLUDED - len(found)]
             if not fresh:
@@ -63,6 +63,14 @@ class Inclusion:
             found += [self._reference(change.key, entry) for entry in entries]
             names = [name for entry in entries for name in includes.references(read_json(shown(entry)), iterating=True)]
         return tuple(found)
+
+    async def _named(self, change: ResourceChange, topic: CompiledTopic) -> list[tuple[str, str]]:
+        """(type, id) of what was told to belong to it (S-044), and of what the topic's directives say."""
+        told = [(kind, identity) for kind, _, identity in (each.partition("/") for each in change.occasion.context)]
+        if change.focus is None:
+            return told
+        referring = await self._reverse[change.key.base].of(change, topic.rev_includes)
+        return [*told, *topic.includes.references(change.focus), *referring]
 
     async def _present(self, focus: ResourceKey, names: Sequence[tuple[str, str]]) -> list[Entry]:
         """The newest state of each that lives here; what is not held is left out."""

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, replace
 
-from hub.domain.change import Resource, ResourceKey
+from hub.domain.change import Occasion, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
 from hub.fhir.basic_topics import is_topic
@@ -51,19 +51,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """How a repeat of one change is recognised; ``name`` "" when it is not."""
+    """How a repeat of one change is recognised, and who made it; ``name`` "" when it is not."""
 
     name: str = ""
     fingerprint: str = "-"
     correlation: str = ""
+    principal: str = ""
 
     @classmethod
     def of(cls, request: Request, body: bytes) -> Repeatable:
-        return cls(*request.identity(body), request.correlation)
+        return cls(*request.identity(body), request.correlation, request.principal)
 
     def part(self, index: int) -> Repeatable:
         """The same for one entry of a Bundle."""
-        return Repeatable(f"{self.name}.{index}", self.fingerprint, self.correlation) if self.name else self
+        return replace(self, name=f"{self.name}.{index}") if self.name else self
+
+    @property
+    def unrecognised(self) -> Repeatable:
+        """The same request, of which a repeat does no harm and need not be recognised."""
+        return replace(self, name="", fingerprint="-")
 
 
 def creation(
@@ -137,24 +143,38 @@ def removal(key: ResourceKey, repeatable: Repeatable, if_match: int | None, cond
     return _offer(key, Operation.DELETE, b"", {}, repeatable, if_match, condition)
 
 
-def loading(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
+def loading(key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
     """A state to start from, announced to nobody (ruling 34); never in place of what a later change has told."""
-    return replace(_loading(key, raw, resource), as_of=_milliseconds(resource))
+    return replace(preceding(key, raw, resource, repeatable), as_of=_milliseconds(resource))
 
 
-def preceding(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
+def preceding(key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
     """The state before a change, told together with it (ruling 13): it stands, whatever was known."""
-    return _loading(key, raw, resource)
+    return _offer(key, Operation.LOAD, raw, resource, repeatable.unrecognised, None, ANYTHING)
+
+
+def happening(key: ResourceKey, occasion: Occasion, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
+    """Something happened elsewhere that is about ``key`` (S-044); ``raw`` b"" for its present version.
+
+    What is given goes on as it is: it is not stored, so the hub has no version to name.
+    """
+    check_meta(resource)
+    return Offer(
+        key,
+        Operation.EVENT,
+        raw,
+        idempotency=repeatable.name,
+        fingerprint=repeatable.fingerprint,
+        correlation=repeatable.correlation,
+        principal=repeatable.principal,
+        occasion=occasion,
+    )
 
 
 def told(key: ResourceKey, interaction: str, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
     """A ``create`` or ``update`` that happened elsewhere: it is what it is called, whatever is held here."""
     operation = Operation.CREATE if interaction == "create" else Operation.UNSEEN
     return _offer(key, operation, raw, resource, repeatable, None, ANYTHING)
-
-
-def _loading(key: ResourceKey, raw: bytes, resource: Resource) -> Offer:
-    return _offer(key, Operation.LOAD, raw, resource, Repeatable(), None, ANYTHING)
 
 
 def _milliseconds(resource: Resource) -> int:
@@ -188,6 +208,7 @@ def _offer(
         identifiers=identifier_tokens(resource),
         condition=condition.token,
         finds=condition.finds,
+        principal=repeatable.principal,
     )
 
 

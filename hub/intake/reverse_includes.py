@@ -45,7 +45,8 @@ class ReverseIncludes:
         """Take the changes in, oldest first."""
         directives = self._directives()
         for entry in entries if directives else ():
-            concerned = [each for each in directives.values() if each.source == entry.type]
+            happened = entry.interaction is Interaction.EVENT  # elsewhere: nothing here refers to anything else now
+            concerned = [each for each in directives.values() if each.source == entry.type and not happened]
             if concerned:
                 before = await self._state_before(partition, entry)
                 after = _state(entry)

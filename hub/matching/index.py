@@ -21,6 +21,7 @@ from hub.matching.filters import CompiledFilters
 from hub.matching.report import Fault, Report
 from hub.matching.shelf import Shelf
 from hub.matching.topics import CompiledTopic
+from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger
 
 ANY_TYPE = "*"
 
@@ -167,7 +168,7 @@ class MatchIndex:
 
 def _occasions(group: _Group) -> set[Occasion]:
     """A topic about every type is filed under that only, so that no change meets it twice."""
-    triggers = group.topic.triggers
+    triggers: tuple[CompiledTrigger | CompiledEventTrigger, ...] = (*group.topic.triggers, *group.topic.event_triggers)
     every = any(trigger.resource in EVERY_TYPE for trigger in triggers)
     return {
         (group.key.tenant, group.key.base, ANY_TYPE if every else trigger.resource, interaction)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from hub.domain.change import ResourceChange
+from hub.domain.change import Interaction, ResourceChange
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
@@ -12,8 +14,10 @@ from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.matching.includes import NO_INCLUDES, CompiledIncludes, compile_includes
 from hub.matching.report import Refusals, Report
 from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
-from hub.matching.triggers import CompiledTrigger, compile_trigger
+from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger, compile_event_trigger, compile_trigger
 
+Written = TypeVar("Written")
+Compiled = TypeVar("Compiled")
 MAX_TRIGGERS = 50
 """Each has a budget of its own, and one change may meet all of them (SECURITY E3)."""
 
@@ -28,11 +32,14 @@ class CompiledTopic:
     triggers: tuple[CompiledTrigger, ...]
     focus_types: frozenset[str]
     warnings: tuple[Issue, ...] = ()
+    event_triggers: tuple[CompiledEventTrigger, ...] = ()
     includes: CompiledIncludes = NO_INCLUDES
     rev_includes: tuple[ReverseInclude, ...] = ()
 
     def fires(self, change: ResourceChange, report: Report) -> bool:
         """Is this change an event of the topic? Several triggers still make one event (S-024)."""
+        if change.interaction is Interaction.EVENT:
+            return any(trigger.fires(change) for trigger in self.event_triggers)
         return any(trigger.fires(change, report) for trigger in self.triggers)
 
     def allowed_filter(self, parameter: str, resource_type: str) -> CanFilterBy | None:
@@ -64,29 +71,39 @@ def compile_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base
     """
     _check_triggers_exist(topic)
     facts, refusals = definitions(version), Refusals()
-    triggers: list[CompiledTrigger] = []
-    for position, trigger in enumerate(topic.resource_triggers):
-        try:
-            triggers.append(
-                compile_trigger(
-                    trigger,
-                    version,
-                    source_base_url=source_base_url,
-                    topic=topic.canonical,
-                    path=f"SubscriptionTopic.resourceTrigger[{position}]",
-                )
-            )
-        except Unprocessable as refusal:
-            refusals.issues.update(dict.fromkeys(refusal.issues))
+    triggers = _each(topic.resource_triggers, "resourceTrigger", refusals, lambda trigger, path: compile_trigger(
+        trigger, version, source_base_url=source_base_url, topic=topic.canonical, path=path
+    ))  # fmt: skip
+    event_triggers = _each(
+        topic.event_triggers,
+        "eventTrigger",
+        refusals,
+        lambda trigger, path: compile_event_trigger(trigger, version, path),
+    )
     refusals.raise_if_any()
-    focus_types = frozenset(trigger.resource for trigger in triggers)
+    focus_types = frozenset([each.resource for each in triggers] + [each.resource for each in event_triggers])
     if focus_types & EVERY_TYPE:
         focus_types = facts.resource_types
     warnings = (*_event_warnings(topic), *_filter_warnings(topic, focus_types, facts))
     includes = compile_includes(topic, facts, source_base_url)
     reverse, unserved = compile_rev_includes(topic, facts, source_base_url)
     warnings = (*warnings, *includes.warnings, *unserved)
-    return CompiledTopic(topic, version, source_base_url, tuple(triggers), focus_types, warnings, includes, reverse)
+    return CompiledTopic(
+        topic, version, source_base_url, triggers, focus_types, warnings, event_triggers, includes, reverse
+    )
+
+
+def _each(
+    written: Sequence[Written], name: str, refusals: Refusals, compiled: Callable[[Written, str], Compiled]
+) -> tuple[Compiled, ...]:
+    """Every trigger made ready; what is refused goes to ``refusals``, all of them together."""
+    found: list[Compiled] = []
+    for position, trigger in enumerate(written):
+        try:
+            found.append(compiled(trigger, f"SubscriptionTopic.{name}[{position}]"))
+        except Unprocessable as refusal:
+            refusals.issues.update(dict.fromkeys(refusal.issues))
+    return tuple(found)
 
 
 def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definitions) -> SearchParameter | None:
@@ -104,26 +121,22 @@ def _check_triggers_exist(topic: SubscriptionTopic) -> None:
             expression="SubscriptionTopic.resourceTrigger",
             code="too-costly",
         )
-    if topic.resource_triggers:
-        return
-    if topic.event_trigger_count:
+    if not topic.resource_triggers and not topic.event_triggers:
         raise Unprocessable(
-            "The hub sees changes of resources, not events of other systems; describe the event as a resourceTrigger.",
-            expression="SubscriptionTopic.eventTrigger[0]",
-            code="not-supported",
+            "The topic has no trigger; add a resourceTrigger or an eventTrigger.", expression="SubscriptionTopic"
         )
-    raise Unprocessable("The topic has no trigger; add a resourceTrigger.", expression="SubscriptionTopic")
 
 
 def _event_warnings(topic: SubscriptionTopic) -> list[Issue]:
     return [
         Issue(
-            "not-supported",
-            "This eventTrigger never fires here: the hub sees changes of resources only (S-043).",
-            f"SubscriptionTopic.eventTrigger[{position}]",
+            "incomplete",
+            "This eventTrigger can never fire: its event has no coding; add one with system and code.",
+            f"SubscriptionTopic.eventTrigger[{position}].event",
             "warning",
         )
-        for position in range(topic.event_trigger_count)
+        for position, trigger in enumerate(topic.event_triggers)
+        if not trigger.codes
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hub.domain.change import Interaction, ResourceChange
-from hub.domain.topic import EVERY_TYPE, QueryCriteria, ResourceTrigger
+from hub.domain.change import EventCode, Interaction, ResourceChange
+from hub.domain.topic import EVERY_TYPE, EventTrigger, QueryCriteria, ResourceTrigger
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhir.definitions import Definitions, definitions
@@ -89,6 +89,30 @@ class CompiledTrigger:
         except FHIRPathEvaluationError as error:
             report(Fault(self.topic, criterion, str(error)))
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEventTrigger:
+    """One eventTrigger: fires when something happened elsewhere that has one of its codes (S-043, S-044)."""
+
+    resource: str
+    codes: frozenset[EventCode]
+    interactions: frozenset[Interaction] = frozenset({Interaction.EVENT})
+
+    def fires(self, change: ResourceChange) -> bool:
+        """Codings are equal when system and code are; what has no system equals only what has none."""
+        if change.interaction is not Interaction.EVENT or self.resource not in {change.key.type, *EVERY_TYPE}:
+            return False
+        return not self.codes.isdisjoint(change.occasion.codes)
+
+
+def compile_event_trigger(trigger: EventTrigger, version: FhirVersion, path: str) -> CompiledEventTrigger:
+    """Make an eventTrigger ready. Raises Unprocessable for a type that ``version`` does not have."""
+    refusals = Refusals()
+    with refusals.at(f"{path}.resource"):
+        _check_type(trigger.resource, definitions(version))
+    refusals.raise_if_any()
+    return CompiledEventTrigger(trigger.resource, frozenset(trigger.codes))
 
 
 def compile_trigger(

@@ -10,14 +10,16 @@ from hub.domain.event import AdditionalContext, NotificationEvent
 from hub.domain.subscription import Content, SubscriptionKey
 from hub.errors import HubError
 from hub.fhir.splice import with_meta
-from hub.store.changes import Changes, Entry
+from hub.store.changes import NO_PREVIOUS, Changes, Entry
 from hub.store.event_log import EventLog, IncludedReference, Reference
 from hub.store.keys import Partition
 
 
 def shown(entry: Entry) -> bytes:
     """The bytes of a version as the world sees them: as received, with meta completed (HOUSE decision 2)."""
-    return entry.body and with_meta(entry.body, entry.hint, str(entry.version), entry.id.instant)
+    of_event = entry.interaction is Interaction.EVENT and entry.previous != NO_PREVIOUS
+    stored = ChangeId.parse(entry.previous) if of_event else entry.id  # an event changes nothing: the version is older
+    return entry.body and with_meta(entry.body, entry.hint, str(entry.version), stored.instant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def _event(
     present = [entry for one in reference.included if (entry := context.get(one))]  # a missing include is left out
     return NotificationEvent(
         number=number,
-        timestamp=reference.change.instant,
+        timestamp=focus.occasion.when or reference.change.instant,
         type=focus.type,
         id=focus.resource_id,
         interaction=focus.interaction,

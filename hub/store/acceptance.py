@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from hub.domain.change import ChangeId, Interaction, ResourceKey
+from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
 from hub.store.keys import Partition
+from hub.store.occasions import write_occasion
 from hub.store.scripts import Argument
 
-INTERACTIONS = {b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD}
+INTERACTIONS = {
+    b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD,
+    b"e": Interaction.EVENT,
+}  # fmt: skip
 NOTHING_WRITTEN = b"0-0"
 """Stands where the id of a change would: a conditional create found what it asked for."""
 
@@ -26,6 +30,8 @@ class Operation(StrEnum):
     """A put whose body claims an earlier version elsewhere: update with previous unknown (ruling 13)."""
     DELETE = "delete"
     LOAD = "load"
+    EVENT = "event"
+    """Something happened elsewhere that is about the resource; without a body its present version goes along."""
 
 
 class Code(StrEnum):
@@ -68,6 +74,9 @@ class Offer:
     finds: str = ""
     as_of: int | None = None
     """Of a LOAD: the milliseconds at which it was true; what a change has told later stays. None: it stands anyway."""
+    principal: str = ""
+    """Who told it (ruling 31)."""
+    occasion: Occasion = NO_OCCASION
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,8 @@ def offer_arguments(offer: Offer) -> list[Argument]:
         offer.condition,
         offer.finds,
         "" if offer.as_of is None else offer.as_of,
+        offer.principal,
+        write_occasion(offer.occasion),
         offer.body,
     ]
 

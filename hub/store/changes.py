@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.domain.change import ChangeId, Interaction, ResourceKey
+from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
 from hub.errors import Fenced
 from hub.store.acceptance import (
     INTERACTIONS,
@@ -26,6 +26,7 @@ from hub.store.acceptance import (
 from hub.store.client import Store
 from hub.store.entry_cache import EntryCache
 from hub.store.keys import Partition
+from hub.store.occasions import read_occasion
 from hub.store.scripts import Argument, Command, script
 
 MOST_PER_ACCEPT = 32
@@ -43,7 +44,10 @@ NO_PREVIOUS = "-"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored change. ``previous`` is the id of the change before it on the same resource, "-" when none."""
+    """One stored change. ``previous`` is the id of the change before it on the same resource, "-" when none.
+
+    Of an EVENT it is the change that made the version it is about. ``principal`` is who told it (ruling 31).
+    """
 
     id: ChangeId
     type: str
@@ -54,6 +58,8 @@ class Entry:
     hint: str
     body: bytes
     correlation: str = ""
+    principal: str = ""
+    occasion: Occasion = NO_OCCASION
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ def read_entry(identity: bytes, fields: Sequence[bytes] | dict[bytes, bytes]) ->
         previous=pairs[b"p"].decode(),
         hint=pairs[b"h"].decode(),
         correlation=pairs[b"x"].decode(),
+        principal=pairs.get(b"w", b"").decode(),  # entries of earlier releases have neither
+        occasion=read_occasion(pairs.get(b"e", b"")),
         body=pairs[b"b"],
     )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from hub.domain.change import ResourceKey
+from hub.domain.change import ChangeId, EventCode, Occasion, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Overloaded, PreconditionFailed, Unavailable, Unprocessable
 from hub.intake.changes import Intake, Stored
 from hub.intake.conditions import Conditions
-from hub.intake.offers import Repeatable, Request
+from hub.intake.offers import Repeatable, Request, happening, loading
 from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.keys import Layout, Partition
@@ -116,3 +117,20 @@ async def test_a_store_that_is_away_is_told_to_all_who_wait(store: Store, monkey
     assert all(isinstance(each, Unavailable) for each in found)
     assert (calls, rung) == (1, [])
     assert (await create(intake, a_post("k1"))).version == 1
+
+
+async def test_every_entry_says_who_told_it(store: Store) -> None:
+    """Ruling 31: a create, a load, an event from elsewhere."""
+    intake, _ = intake_of(store)
+    changes, partition = Changes(store, most_waiting=10), store.layout.partitions_of("default", FhirVersion.R5)[0]
+    repeatable = Repeatable.of(a_post(principal="ward seven"), PATIENT)
+    key = replace(NAMELESS, id="1")
+    resource = {"resourceType": "Patient", "id": "1"}
+    await intake.create(NAMELESS, PATIENT, {"resourceType": "Patient"}, repeatable)
+    await intake.write(loading(key, b'{"resourceType":"Patient","id":"1"}', resource, repeatable))
+    await intake.write(happening(key, Occasion(codes=(EventCode("s", "c"),)), b"", {}, repeatable))
+    await intake.delete(key, repeatable, None)
+    entries = await changes.after(partition, ChangeId(0, 0), 10)
+    assert [entry.principal for entry in entries] == ["ward seven"] * 4
+    assert entries[2].occasion.codes == (EventCode("s", "c"),)
+    assert entries[2].body == entries[1].body, "the present version goes along"

@@ -3,9 +3,10 @@
 -- ARGV most changes that may wait, lifetime of an idempotency record in ms, atomic (1/0), number of partitions,
 --      whole is recorded (1/0), fingerprint of the whole,
 --      then for each change: place (a name for it), index of its partition, key (Type/id),
---      op (create | put | unseen | delete | load), expected version ('' = any), idempotency given (1/0), fingerprint,
+--      op (create | put | unseen | delete | load | event), expected version ('' = any), idempotency given (1/0), fingerprint,
 --      meta hint, correlation, identifier tokens (joined by spaces), condition token ('' = none),
---      what it must find (ids joined by spaces), as of, body
+--      what it must find (ids joined by spaces), as of, principal, occasion ('' = none), body
+--      op `event`: something happened elsewhere; the head stays, its body is copied when none is given
 --      op `unseen` is a put whose body claims an earlier version elsewhere: without a head it is an update, previous unknown
 --      as of (load only) is the ms at which the state was true: what a change said later stays; '' = the state stands anyway
 -- -> {1 written | 0 refused as a whole, nothing is written, {code, id, version, previous id, interaction, key} ...}
@@ -13,10 +14,10 @@
 --      code ok | repeat | same (a load of what is known already) | gone (already deleted) | found (a conditional create: key)
 --           | reused (key seen with another request) | conflict (version = the present one) | absent | exists (create of an
 --             id in use) | moved (the condition finds something else by now) | busy
---      interaction c | u | d | l, f for a repeated `found`; previous id '-' = none
+--      interaction c | u | d | l | e, f for a repeated `found`; previous id '-' = none
 -- ids: `token id` of each living resource that carries an identifier; rid: Type/id -> its tokens. Both are exact.
 -- A condition is looked up in all partitions of the call: the caller names every one in which it could find something.
-local FIXED, WIDTH = 6, 14
+local FIXED, WIDTH = 6, 16
 local most, ttl, atomic, partitions = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local recorded, whole = ARGV[5] == '1', ARGV[6]
 if recorded then
@@ -36,7 +37,8 @@ end
 local function change(i, x)
   return {place = ARGV[i], at = state[tonumber(ARGV[i+1])], key = ARGV[i+2], op = ARGV[i+3], expected = ARGV[i+4],
           given = ARGV[i+5] == '1', fingerprint = ARGV[i+6], hint = ARGV[i+7], correlation = ARGV[i+8],
-          tokens = ARGV[i+9], condition = ARGV[i+10], finds = ARGV[i+11], as_of = ARGV[i+12], body = ARGV[i+13],
+          tokens = ARGV[i+9], condition = ARGV[i+10], finds = ARGV[i+11], as_of = ARGV[i+12],
+          principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15],
           head = KEYS[x], idem = KEYS[x+1], kept = KEYS[x+2]}
 end
 
@@ -76,6 +78,7 @@ local function outcome(c, head)
   local version, previous, was = 0, '-', 'd'
   if head then version, previous, was = string.match(head, '(%S+) (%S+) (%S+)') version = tonumber(version) end
   local alive = head and was ~= 'd'
+  if c.op == 'event' then return {'ok', 'e', version, alive and previous or '-'} end
   if c.op == 'create' and c.finds ~= '' then return {'found'} end
   if c.expected ~= '' and (not alive or tonumber(c.expected) ~= version) then return {'conflict', previous, version} end
   local interaction
@@ -113,12 +116,24 @@ local function index(c, interaction)
   if tokens ~= '' then redis.call('HSET', c.at.rid, c.key, tokens) else redis.call('HDEL', c.at.rid, c.key) end
 end
 
+-- The present version as it is held: its hint and its bytes.
+local function held(c, id)
+  local entry = redis.call('XRANGE', c.at.chg, id, id)[1]
+  if not entry then return redis.call('HGET', c.kept, 'h') or '', redis.call('HGET', c.kept, 'b') or '' end
+  local field = {}
+  for f = 1, #entry[2], 2 do field[entry[2][f]] = entry[2][f+1] end
+  return field.h, field.b
+end
+
 local function write(c, planned)
   local interaction, version, previous = planned[2], planned[3], planned[4]
+  if interaction == 'e' and c.body == '' and previous ~= '-' then c.hint, c.body = held(c, previous) end
   local id = redis.call('XADD', c.at.chg, '*', 'k', c.key, 'v', version, 'o', interaction, 'p', previous,
-    'h', c.hint, 'x', c.correlation, 'b', c.body)
-  redis.call('SET', c.head, version .. ' ' .. id .. ' ' .. interaction)
-  index(c, interaction)
+    'h', c.hint, 'x', c.correlation, 'w', c.principal, 'e', c.occasion, 'b', c.body)
+  if interaction ~= 'e' then
+    redis.call('SET', c.head, version .. ' ' .. id .. ' ' .. interaction)
+    index(c, interaction)
+  end
   c.at.last, c.at.fresh = id, c.at.fresh + 1
   if interaction ~= 'l' then c.at.events = c.at.events + 1 end -- loaded resources are not matched: they count as no lag
   return {'ok', id, version, previous, interaction, c.key}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.domain.change import Interaction
-from hub.domain.topic import CanFilterBy, NotificationShape, QueryCriteria, ResourceTrigger
+from hub.domain.topic import CanFilterBy, EventTrigger, NotificationShape, QueryCriteria, ResourceTrigger
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed, Refused, Unprocessable
 from hub.fhir.basic_topics import basic_as_topic, is_topic, read_basic_topic, write_basic_topic
@@ -137,7 +137,7 @@ def test_a_topic_is_read_in_full() -> None:
         ResourceTrigger("Encounter", interactions, query, "%current.status = 'finished'", "done"),
         ResourceTrigger("Resource"),
     )
-    assert found.event_trigger_count == 1
+    assert found.event_triggers == (EventTrigger("Encounter", ()),)
     definition = "http://hl7.org/fhir/SearchParameter/Encounter-length"
     assert found.can_filter_by == (
         CanFilterBy("length", "Encounter", definition, frozenset({"gt", "lt"}), frozenset({"missing"})),

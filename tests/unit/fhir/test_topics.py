@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hub.domain.change import Interaction
-from hub.domain.topic import CanFilterBy, NotificationShape, QueryCriteria, ResourceTrigger
+from hub.domain.change import EventCode, Interaction
+from hub.domain.topic import CanFilterBy, EventTrigger, NotificationShape, QueryCriteria, ResourceTrigger
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed, Refused, Unprocessable
 from hub.fhir.json import read_json
@@ -50,7 +50,12 @@ def test_a_topic_is_read_in_full(version: FhirVersion) -> None:
                 },
                 {"resource": "Resource", "queryCriteria": {"resultForCreate": "test-passes"}},
             ],
-            eventTrigger=[{"event": {"text": "A01"}, "resource": "Encounter"}],
+            eventTrigger=[
+                {
+                    "event": {"coding": [{"system": "http://e.org", "code": "A01"}, {"display": "x"}]},
+                    "resource": "Encounter",
+                }
+            ],
             canFilterBy=[
                 {"resource": "Encounter", "filterParameter": "patient.gender", "filterDefinition": "http://x.org/p"}
             ],
@@ -72,7 +77,7 @@ def test_a_topic_is_read_in_full(version: FhirVersion) -> None:
         ),
         ResourceTrigger("Resource"),
     )
-    assert found.event_trigger_count == 1
+    assert found.event_triggers == (EventTrigger("Encounter", (EventCode("http://e.org", "A01"),)),)
     assert found.can_filter_by == (CanFilterBy("patient.gender", "Encounter", "http://x.org/p"),)
     assert found.notification_shapes == (NotificationShape("Encounter", ("Encounter:patient",), ("A:b",)),)
 

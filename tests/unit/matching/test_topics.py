@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hub.domain.change import Interaction
-from hub.domain.topic import CanFilterBy, QueryCriteria, ResourceTrigger, SubscriptionTopic
+from hub.domain.change import EventCode, Interaction, Occasion
+from hub.domain.topic import CanFilterBy, EventTrigger, QueryCriteria, ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhir.definitions import definitions
 from hub.matching.topics import compile_topic
-from tests.unit.matching.builders import created, encounter, unreported, updated
+from tests.unit.matching.builders import change, created, encounter, observation, unreported, updated
 
 URL = "http://topics.example/t"
 
@@ -48,23 +50,49 @@ def test_every_fault_is_told_at_once_with_its_place() -> None:
     ]
 
 
-@pytest.mark.parametrize(("events", "where"), [(1, "SubscriptionTopic.eventTrigger[0]"), (0, "SubscriptionTopic")])
-def test_a_topic_without_resource_triggers_is_refused(events: int, where: str) -> None:
+def test_a_topic_without_triggers_is_refused() -> None:
     with pytest.raises(Unprocessable) as refused:
-        compile_topic(SubscriptionTopic(URL, event_trigger_count=events), FhirVersion.R4)
-    assert refused.value.issues[0].expression == where
+        compile_topic(SubscriptionTopic(URL), FhirVersion.R4)
+    assert refused.value.issues[0].expression == "SubscriptionTopic"
+
+
+A01, A02 = (EventCode("http://terminology.hl7.org/CodeSystem/v2-0003", code) for code in ("A01", "A02"))
+
+
+def test_an_event_trigger_fires_for_one_of_its_codings_on_its_type_s043_s044() -> None:
+    topic = compile_topic(SubscriptionTopic(URL, event_triggers=(EventTrigger("Encounter", (A01,)),)), FhirVersion.R4)
+    told = change(Interaction.EVENT, encounter())
+    for codes, fires in (((A01,), True), ((A02, A01), True), ((A02,), False), ((EventCode("", "A01"),), False)):
+        assert topic.fires(replace(told, occasion=Occasion(codes=codes)), unreported) is fires, codes
+    elsewhere = change(Interaction.EVENT, observation())
+    assert not topic.fires(replace(elsewhere, occasion=Occasion(codes=(A01,))), unreported)
+    assert not topic.fires(replace(updated(encounter(), encounter()), occasion=Occasion(codes=(A01,))), unreported)
+
+
+def test_no_resource_trigger_fires_for_what_happened_elsewhere() -> None:
+    topic = SubscriptionTopic(
+        URL, resource_triggers=(ResourceTrigger("Encounter"),), event_triggers=(EventTrigger("Encounter", (A02,)),)
+    )
+    told = replace(change(Interaction.EVENT, encounter()), occasion=Occasion(codes=(A01,)))
+    assert not compile_topic(topic, FhirVersion.R4).fires(told, unreported)
+
+
+def test_an_event_trigger_of_an_unknown_type_is_refused() -> None:
+    with pytest.raises(Unprocessable) as refused:
+        compile_topic(SubscriptionTopic(URL, event_triggers=(EventTrigger("Stay", (A01,)),)), FhirVersion.R4)
+    assert refused.value.issues[0].expression == "SubscriptionTopic.eventTrigger[0].resource"
 
 
 def test_what_has_no_effect_is_warned_of() -> None:
     topic = SubscriptionTopic(
         URL,
         resource_triggers=(ResourceTrigger("Encounter"),),
-        event_trigger_count=1,
+        event_triggers=(EventTrigger("Encounter", ()),),
         can_filter_by=(CanFilterBy("patient"), CanFilterBy("orgIdentifier", "Encounter"), CanFilterBy("_tag")),
     )
     warnings = compile_topic(topic, FhirVersion.R4).warnings
     assert [(issue.expression, issue.severity) for issue in warnings] == [
-        ("SubscriptionTopic.eventTrigger[0]", "warning"),
+        ("SubscriptionTopic.eventTrigger[0].event", "warning"),
         ("SubscriptionTopic.canFilterBy[1]", "warning"),
     ]
 
