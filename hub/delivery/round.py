@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from hub.delivery.composing import classic_dispatch, compose, delivery_id, events_of, with_references
 from hub.delivery.turns import Turns
-from hub.domain.delivery import Dispatch, Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
+from hub.domain.delivery import Attempt, Dispatch, Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Unavailable
@@ -61,7 +61,8 @@ class Round:
             return None
         verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
         _log_attempt(hold, outcome, verdict)
-        return Settlement(hold, verdict, _dead_letter(hold, outcome) if verdict.dead_number else "")
+        dead_letter = _dead_letter(hold, outcome) if verdict.dead_number else ""
+        return Settlement(hold, verdict, _remembered(hold, outcome, datetime.now(UTC)), dead_letter)
 
     async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
         try:
@@ -101,6 +102,11 @@ class Round:
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:
     assert hold.references
     return write_dead_letter(hold.references[0], outcome.status, outcome.detail)
+
+
+def _remembered(hold: Hold, outcome: Outcome, now: datetime) -> Attempt:
+    numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
+    return Attempt(now, hold.duty, numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
 
 
 def _deadline(channel: Channel, since: float) -> float:

@@ -7,7 +7,7 @@ Subscription. What is due and when follows from the record alone (``store/lua/re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.domain.event import Notification, SubscriptionError
@@ -67,6 +67,22 @@ class Outcome:
     error: str = ""
     detail: str = ""
     retry_after_seconds: float | None = None
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as it is remembered: no body, no text of the receiver.
+
+    ``numbers`` are the events it carried, empty for other duties; ``at`` is when it ended.
+    """
+
+    at: datetime
+    duty: Duty
+    numbers: range
+    outcome: OutcomeKind
+    status: int = 0
+    error: str = ""
     duration_seconds: float = 0.0
 
 

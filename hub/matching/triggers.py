@@ -31,17 +31,19 @@ class CompiledQueryCriteria:
     require_both: bool
 
     def hold(self, change: ResourceChange) -> bool:
-        sides = [side for side in (self._previous_side(change), self._current_side(change)) if side is not None]
+        sides = [side for side in (self.previous_side(change), self.current_side(change)) if side is not None]
         return bool(sides) and (all(sides) if self.require_both else any(sides))
 
-    def _previous_side(self, change: ResourceChange) -> bool | None:
+    def previous_side(self, change: ResourceChange) -> bool | None:
+        """Does the state before hold? None when this side is left out."""
         if change.interaction is Interaction.CREATE:
             return self.result_for_create
         if self.previous is None or change.previous is None or not change.previous_known:
             return None
         return self.previous.matches(change.previous)
 
-    def _current_side(self, change: ResourceChange) -> bool | None:
+    def current_side(self, change: ResourceChange) -> bool | None:
+        """Does the state after hold? None when this side is left out."""
         if change.interaction is Interaction.DELETE:
             return self.result_for_delete
         if self.current is None or change.current is None:
@@ -81,7 +83,7 @@ class CompiledTrigger:
             return True
         if query is not None and self._told(query.text, lambda: query.hold(change), report):
             return True
-        return fhirpath is not None and self._told(fhirpath.text, lambda: _is_true(fhirpath, change), report)
+        return fhirpath is not None and self._told(fhirpath.text, lambda: is_true(fhirpath, change), report)
 
     def _told(self, criterion: str, test: Callable[[], bool], report: Report) -> bool:
         try:
@@ -173,7 +175,7 @@ def _compile_criteria(
     )
 
 
-def _is_true(expression: Expression, change: ResourceChange) -> bool:
+def is_true(expression: Expression, change: ResourceChange) -> bool:
     """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus."""
     previous = None if change.interaction is Interaction.CREATE or not change.previous_known else change.previous
     current = None if change.interaction is Interaction.DELETE else change.current

@@ -17,8 +17,9 @@ from enum import StrEnum
 from typing import Any
 
 from hub.domain.change import ChangeId
-from hub.domain.delivery import Duty, Progress, Verdict
+from hub.domain.delivery import Attempt, Duty, Progress, Verdict
 from hub.domain.subscription import Status
+from hub.store.attempts import MOST_KEPT, attempts_key, write_attempt
 from hub.store.client import Store
 from hub.store.event_log import (
     IncludedReference,
@@ -97,6 +98,7 @@ class Settlement:
 
     hold: Hold
     verdict: Verdict
+    attempt: Attempt
     dead_letter: str = ""
 
 
@@ -146,10 +148,10 @@ class Agenda:
     async def settle(self, shard: int, settlements: Sequence[Settlement], *, again: bool) -> list[Hold | bool]:
         """Write verdicts. For each: a new Hold when more is to be sent at once, True: written, False: fenced."""
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
-        arguments: list[Argument] = [self._owner if again else ""]
+        arguments: list[Argument] = [self._owner if again else "", MOST_KEPT]
         for settlement in settlements:
             name = settlement.hold.subscription
-            keys += [log_key(shard, name), dead_letters_key(shard, name)]
+            keys += [log_key(shard, name), dead_letters_key(shard, name), attempts_key(shard, name)]
             arguments += _verdict_arguments(settlement)
         (reply,) = await self._store.send(script("settle", keys, arguments))
         return [_settled(item) for item in reply]
@@ -181,7 +183,7 @@ def _verdict_arguments(settlement: Settlement) -> list[Argument]:
         hold.subscription, hold.fence, STATUS_CODES[verdict.status], verdict.cursor, verdict.failures,
         int(verdict.delay.total_seconds() * 1000), verdict.singly_upto, int(verdict.verified), int(verdict.farewell),
         verdict.refused, int(verdict.held), int(verdict.sent), int(verdict.keep_frozen), error,
-        verdict.dead_number, settlement.dead_letter,
+        verdict.dead_number, settlement.dead_letter, write_attempt(settlement.attempt),
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from hub.domain.change import ChangeId
 from hub.domain.event import SubscriptionError
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.store.agenda import GONE, STATUS_CODES, STATUSES
+from hub.store.attempts import attempts_key
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
 from hub.store.event_log import dead_letters_key, log_key
@@ -116,7 +117,8 @@ class Subscriptions:
     async def remove(self, key: SubscriptionKey, expected_version: int | None) -> Put:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
-        keys += [log_key(shard, name), dead_letters_key(shard, name), self._definitions(name)]
+        keys += [key(shard, name) for key in (log_key, dead_letters_key, attempts_key)]
+        keys.append(self._definitions(name))
         expected: Argument = "" if expected_version is None else expected_version
         return await self._write(script("remove", keys, [name, expected]), name)
 

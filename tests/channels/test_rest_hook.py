@@ -10,7 +10,7 @@ import pytest
 from hub.channels.egress import EgressPolicy
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import Sender
-from hub.domain.delivery import Outcome, OutcomeKind
+from hub.domain.delivery import Dispatch, Outcome, OutcomeKind
 from hub.domain.subscription import Channel
 from tests.channels.receivers import Receiver
 
@@ -24,7 +24,7 @@ def channel_to(endpoint: str, **parts: Any) -> Channel:
 
 async def deliver(sender: Sender, channel: Channel, delivery_id: str = "sub_1_1") -> Outcome:
     hook = RestHook(sender, clock=lambda: NOW)
-    return await hook.deliver(channel, BUNDLE, delivery_id=delivery_id, deadline_seconds=5)
+    return await hook.deliver(channel, Dispatch(BUNDLE), delivery_id=delivery_id, deadline_seconds=5)
 
 
 async def test_notification_is_posted_unchanged_with_the_channels_headers(serve: Any, sender: Sender) -> None:
@@ -140,3 +140,15 @@ async def test_outcome_and_log_hold_no_secret_path_or_text_of_the_receiver(
     refused = await deliver(sender, channel_to("http://s3cret@127.0.0.1/s3cret"))
     assert refused.detail == "endpoint: endpoint-not-allowed"
     assert "s3cret" not in caplog.text
+
+
+async def test_a_resource_is_put_below_the_endpoint_and_nothing_is_posted_without_a_type_s012(
+    serve: Any, sender: Sender
+) -> None:
+    receiver = await serve()
+    hook = RestHook(sender, clock=lambda: NOW)
+    for dispatch in (Dispatch(b"{}", "Patient/1"), Dispatch()):
+        await hook.deliver(channel_to(receiver.url("/fhir/")), dispatch, delivery_id="x", deadline_seconds=5)
+    put, post = receiver.requests
+    assert (put.line, put.body) == ("PUT /fhir/Patient/1 HTTP/1.1", b"{}")
+    assert (post.line, post.body, post.values("content-type")) == ("POST /fhir/ HTTP/1.1", b"", [])

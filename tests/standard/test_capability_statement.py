@@ -120,6 +120,7 @@ def test_operations_of_the_base_are_defined_by_the_standard_or_on_the_base_s200(
         {"name": "versions", "definition": "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions"},
         {"name": "load", "definition": base + "hub-load"},
         {"name": "process-change", "definition": base + "hub-process-change"},
+        {"name": "external-event", "definition": base + "hub-external-event"},
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from hub.domain.change import ChangeId, ResourceKey
-from hub.domain.delivery import Duty, Outcome, OutcomeKind, RetryPolicy, judge
+from hub.domain.delivery import Attempt, Duty, Outcome, OutcomeKind, RetryPolicy, judge
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.store.acceptance import Offer, Operation
@@ -33,6 +33,10 @@ def subscription(**channel: object) -> Subscription:
     settings: dict[str, object] = {"type": "rest-hook", "endpoint": "http://127.0.0.1:1/hook", "max_count": 10}
     reach = Channel(**(settings | channel))  # type: ignore[arg-type]
     return Subscription("http://example.org/topic", reach, end=end, criteria=criteria)  # type: ignore[arg-type]
+
+
+def attempted(hold: Hold, kind: OutcomeKind = OutcomeKind.DELIVERED) -> Attempt:
+    return Attempt(datetime(2026, 1, 2, tzinfo=UTC), hold.duty, hold.progress.batch, kind, 500, "error-response", 0.25)
 
 
 class Lab:
@@ -82,7 +86,7 @@ class Lab:
         again: bool = False,
     ) -> Hold | bool:  # fmt: skip
         verdict = judge(hold.duty, hold.progress, Outcome(kind, 500, "error-response"), policy, 0)
-        (result,) = await self.agenda.settle(0, [Settlement(hold, verdict)], again=again)
+        (result,) = await self.agenda.settle(0, [Settlement(hold, verdict, attempted(hold, kind))], again=again)
         return result
 
     async def record(self, short: str) -> Record:

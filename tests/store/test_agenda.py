@@ -12,9 +12,10 @@ from hub.domain.delivery import Duty, OutcomeKind, RetryPolicy
 from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.store.agenda import Agenda, CommitCode, Hold
+from hub.store.attempts import Attempts
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
-from tests.store.factories import Lab
+from tests.store.factories import Lab, attempted
 
 
 @pytest.fixture
@@ -193,6 +194,34 @@ async def test_off_numbers_nothing_and_requested_goes_on_after_the_cursor(lab: L
     assert handshake.duty is Duty.HANDSHAKE
     waiting = held(await lab.settle(handshake, again=True))
     assert list(waiting.progress.batch) == [1]
+
+
+async def test_the_last_attempts_are_remembered_and_go_with_the_subscription(lab: Lab, store: Store) -> None:
+    attempts, a_moment = Attempts(store), timedelta(milliseconds=1)
+    at_once = RetryPolicy(initial=a_moment, longest=a_moment)
+    await lab.activate("a")
+    await lab.commit(lab.match(1, "a"), lab.match(2, "a"), hold=False)
+    for _ in range(25):
+        (hold,) = await lab.claim()
+        await lab.settle(hold, OutcomeKind.FAILED, policy=at_once)
+        await asyncio.sleep(0.005)
+    (hold,) = await lab.claim()
+    await lab.settle(hold)
+    found = await attempts.of(lab.name("a"))
+    assert len(found) == 20
+    assert [each.outcome for each in found[-2:]] == [OutcomeKind.FAILED, OutcomeKind.DELIVERED]
+    assert found[-1] == attempted(hold)
+    await lab.subscriptions.remove(SubscriptionKey("default", FhirVersion.R5, "a"), None)
+    assert await attempts.of(lab.name("a")) == []
+
+
+async def test_a_void_attempt_is_not_remembered(lab: Lab, store: Store) -> None:
+    await lab.activate("a")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    before = await Attempts(store).of(lab.name("a"))
+    await lab.put("a", 1, Status.OFF)
+    assert await lab.settle(hold) is False
+    assert await Attempts(store).of(lab.name("a")) == before
 
 
 CLASSIC = {"criteria": "Observation?code=1", "max_count": 1}

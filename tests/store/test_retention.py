@@ -17,7 +17,7 @@ from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.event_log import EventLog, Reference, write_dead_letter
 from hub.store.subscriptions import Subscriptions
-from tests.store.factories import NEVER_ERROR, PARTITION, Lab, offer, resource_key
+from tests.store.factories import NEVER_ERROR, PARTITION, Lab, attempted, offer, resource_key
 
 LATER = 10**9
 """Milliseconds after now, when everything is older than any retention here."""
@@ -122,7 +122,9 @@ async def test_what_a_dead_letter_tells_of_is_kept(house: Household) -> None:
     verdict = judge(hold.duty, hold.progress, Outcome(OutcomeKind.REFUSED, 422), NEVER_ERROR, 0)
     assert refused.id
     letter_text = write_dead_letter(Reference(0, refused.id, 1), 422, "HTTP status 422")
-    assert await house.lab.agenda.settle(0, [Settlement(hold, verdict, letter_text)], again=False) == [True]
+    assert await house.lab.agenda.settle(0, [Settlement(hold, verdict, attempted(hold), letter_text)], again=False) == [
+        True
+    ]
     (letter,) = await house.lab.log.dead_letters(house.lab.name("a"))
     assert (letter.number, letter.reference.change) == (1, refused.id)
     (hold,) = await house.judge(fine)

@@ -1,5 +1,5 @@
 -- REMOVE a Subscription. Its record stays as a gravestone, so that its numbers are never given again.
--- KEYS due, m, why, event log, dead letters, definitions ; ARGV sub, expected definition version ('' = any)
+-- KEYS due, m, why, event log, dead letters, attempts, definitions ; ARGV sub, expected definition version ('' = any)
 -- -> {OK, definition version} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 local raw = redis.call('HGET', KEYS[2], ARGV[1])
 if not raw then return {'ABSENT'} end
@@ -12,5 +12,5 @@ m[CURSOR], m[FIRST_KEPT], m[FROZEN], m[FAILURES], m[REFUSED] = m[NUMBER], m[NUMB
 put_records(KEYS[2], {[ARGV[1]] = m})
 put_due(KEYS[1], {[ARGV[1]] = m})
 redis.call('HDEL', KEYS[3], ARGV[1])
-redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])
+redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 return {'OK', m[DEFINITION]}

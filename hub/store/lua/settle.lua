@@ -1,12 +1,13 @@
 -- SETTLE finished attempts of one shard: write what was judged, if the holder still holds; hold again what has more to send.
--- KEYS due, m, why, then for each attempt: event log, dead letters
--- ARGV who holds what has more to send ('' = nobody), then for each attempt (a Subscription at most once per call):
+-- KEYS due, m, why, then for each attempt: event log, dead letters, attempts
+-- ARGV who holds what has more to send ('' = nobody), how many attempts are remembered, then for each attempt (a Subscription at most once per call):
 --      sub, fence, status, cursor, failures, delay ms before the next attempt, singly upto, verified, farewell, refused, held,
---      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter
+--      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter,
+--      the attempt as it is remembered
 -- -> for each {0} = FENCED: another holds it, forget it | {1} | {2, told (record.lua), references}
-local WIDTH = 16
+local WIDTH = 17
 local names = {}
-for i = 2, #ARGV, WIDTH do names[#names+1] = ARGV[i] end
+for i = 3, #ARGV, WIDTH do names[#names+1] = ARGV[i] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
 local out, changed = {}, {}
 
@@ -23,11 +24,13 @@ local function write(m, i, x)
   if ARGV[i+11] == '1' and m[HEARTBEAT] > 0 then m[LAST_SENT] = now end
   if ARGV[i+12] == '0' then m[FROZEN] = 0 end
   if ARGV[i+13] == '' then redis.call('HDEL', KEYS[3], names[x]) else redis.call('HSET', KEYS[3], names[x], ARGV[i+13]) end
-  if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[3 + 2*x], ARGV[i+14], ARGV[i+15]) end
+  if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[2 + 3*x], ARGV[i+14], ARGV[i+15]) end
+  local remembered = KEYS[3 + 3*x]
+  if redis.call('RPUSH', remembered, ARGV[i+16]) > tonumber(ARGV[2]) then redis.call('LPOP', remembered) end
 end
 
 for x, sub in ipairs(names) do
-  local i = 2 + (x - 1) * WIDTH
+  local i = 3 + (x - 1) * WIDTH
   local m = raw[x] and cmsgpack.unpack(raw[x])
   if not m or m[LEASE] == 0 or m[FENCE] ~= tonumber(ARGV[i+1]) then out[x] = {0}
   else
@@ -37,7 +40,7 @@ for x, sub in ipairs(names) do
       local duty, moment = next_duty(m)
       if duty == EVENTS and moment <= now then
         hold(m, EVENTS, ARGV[1])
-        out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[2 + 2*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
+        out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[1 + 3*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
       end
     end
     changed[sub] = m

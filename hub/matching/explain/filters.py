@@ -1,0 +1,46 @@
+"""The filters of a Subscription, told clause by clause."""
+
+from __future__ import annotations
+
+from hub.domain.change import Resource, ResourceChange
+from hub.fhirpath import FHIRPathEvaluationError
+from hub.matching.explain.finding import Finding, Verdict, asked, shown
+from hub.matching.filters import CompiledFilters
+from hub.matching.search import Clause
+
+SUBJECT = "filterBy"
+
+
+def explain_filters(filters: CompiledFilters, change: ResourceChange) -> Finding:
+    """Do the filters let the focus of ``change`` through (S-094, S-096)?"""
+    focus, resource_type = change.focus, change.key.type
+    if filters.by_type is None:
+        return Finding(SUBJECT, "", Verdict.YES, reason="it has no filters: every event of its topic passes")
+    if focus is None:
+        return Finding(SUBJECT, "", Verdict.FAILED, reason="the last state is not known, so filters cannot be judged")
+    clauses = filters.clauses(resource_type)
+    if clauses is None:
+        named = ", ".join(sorted(filters.by_type))
+        return Finding(SUBJECT, "", Verdict.NO, (resource_type,), f"it is told of {named} only")
+    parts = tuple(explain_clause(f"{SUBJECT}[{place}]", clause, focus) for place, clause in enumerate(clauses))
+    return asked(SUBJECT, "", lambda: filters.match(resource_type, focus), parts=parts)
+
+
+def explain_clause(subject: str, clause: Clause, resource: Resource) -> Finding:
+    """One condition and the values of its parameter in ``resource``."""
+    return asked(subject, written(clause), lambda: clause.matches(resource), values=values_of(clause, resource))
+
+
+def written(clause: Clause) -> str:
+    """The condition as it stands in a search."""
+    modifier = f":{clause.modifier}" if clause.modifier else ""
+    return f"{clause.parameter}{modifier}={clause.value}"
+
+
+def values_of(clause: Clause, resource: Resource) -> tuple[str, ...]:
+    """What the resource has for the parameter of ``clause``; nothing when it cannot be read."""
+    try:
+        with clause.extraction.read(resource) as items:
+            return shown(value for _, value in items)
+    except FHIRPathEvaluationError:
+        return ()
