@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 import hub
 from hub.api.basic import BasicRoutes
 from hub.api.bundles import BundleRoutes
+from hub.api.explaining import ExplainRoutes
 from hub.api.metadata import metadata_answer
 from hub.api.operation_definitions import OperationDefinitionRoutes
 from hub.api.pages import application
@@ -36,6 +37,7 @@ from hub.intake.bundles import BundleIntake
 from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
+from hub.intake.explaining import ExplainService
 from hub.intake.inclusion import Inclusion
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
@@ -49,6 +51,7 @@ from hub.reading.events import EventReader
 from hub.security.tokens import Guard, digest, fresh_token
 from hub.settings import Settings
 from hub.store.agenda import Agenda
+from hub.store.attempts import Attempts
 from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
@@ -141,6 +144,9 @@ class Hub:
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
         )  # fmt: skip
         self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
+        self.explain_service = ExplainService(
+            self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
+        )
         self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
         self.janitor = Janitor(
             self.changes, self.subscriptions, self.event_log, layout, TENANT, self.registry.reconcile,
@@ -216,6 +222,7 @@ class Hub:
         }
 
     def routes(self, guard: Guard) -> FhirServer:
+        explain = ExplainRoutes(self.explain_service, self.topic_service, self.registry, self.limits)
         subscription_routes = SubscriptionRoutes(
             self.subscription_service,
             self.progress,
@@ -223,8 +230,9 @@ class Hub:
             self.subscriptions,
             Guards(self.store),
             self.settings.source_base_url_of,
+            explain,
         )
-        resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service)
+        resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service, explain)
         rooms: dict[str, Routes] = {
             "": SystemRoutes(
                 BundleRoutes(

@@ -43,6 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of the resources")
     load.set_defaults(run=_load)
 
+    explain = commands.add_parser("explain", help="why a change did, or did not, become an event of a Subscription")
+    explain.add_argument("subscription", metavar="SUBSCRIPTION", help="id of the Subscription")
+    explain.add_argument(
+        "change", metavar="CHANGE", help="Type/id/_history/version, Type/id for the present version, or a change id"
+    )
+    explain.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of both")
+    explain.set_defaults(run=_explain)
+
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
@@ -59,12 +67,24 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace) -> int:
     from hub.client.loading import load
+
+    return asyncio.run(load(*_hub_of(options), options.sources))
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from hub.client.explaining import explain
+
+    return asyncio.run(explain(*_hub_of(options), options.subscription, options.change))
+
+
+def _hub_of(options: argparse.Namespace) -> tuple[str, str]:
+    """The URL of the base that a command speaks to, and the token."""
     from hub.domain.versions import FhirVersion
     from hub.settings import load_settings
 
     settings = load_settings()
     token = settings.tokens[0] if settings.tokens else ""
-    return asyncio.run(load(settings.base_url_of(FhirVersion(options.base)), token, options.sources))
+    return settings.base_url_of(FhirVersion(options.base)), token
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -32,6 +32,8 @@ class BasicRoutes:
 
     async def _is_about_topics(self, exchange: Exchange) -> bool:
         address = exchange.address
+        if address.operation == "explain":
+            return True  # ordinary data has no such operation
         if address.operation or (address.special and address.special != "_search"):
             return bool(address.id) and await self._holds_topic(exchange)
         if address.id:

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import Receive, Scope
 
 from hub.api.address import Address
-from hub.api.wire import Preference, check_accept, check_content_type, header, headers_of, read_body
+from hub.api.wire import Preference, asks_for_text, check_accept, check_content_type, header, headers_of, read_body
 from hub.errors import Malformed, NotFound
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
@@ -39,7 +39,10 @@ class Exchange:
         self._receive = receive
         self._most_bytes = most_bytes
         self._raw: bytes | None = None
-        check_accept(self.headers, self.query, address.base)
+        self.takes_text = address.operation == "explain" and asks_for_text(self.headers, self.query)
+        """The answer is for people: text/plain was asked for where it is offered."""
+        if not self.takes_text:
+            check_accept(self.headers, self.query, address.base)
         self.preference = Preference(self.headers)
 
     def header(self, name: bytes) -> str:

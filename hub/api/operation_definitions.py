@@ -24,7 +24,7 @@ class OperationDefinitionRoutes:
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
-        definition = operation_definition(address.id, exchange.base_url)
+        definition = operation_definition(address.id, exchange.base_url, address.base)
         if definition is None:
             return await self.ordinary.answer(exchange)
         if exchange.method not in READS or address.operation or address.special:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.api.exchange import Exchange
+from hub.api.explaining import ExplainRoutes
 from hub.api.resources import request_of
 from hub.api.search_request import asked_of, read_search
 from hub.api.searching import search_answer, select
@@ -28,7 +29,7 @@ from hub.intake.subscriptions import ShownSubscription, SubscriptionService
 from hub.store.guards import Guards
 from hub.store.subscriptions import Subscriptions
 
-OFFERED = "create, read, vread, update, delete, search, $status and $events"
+OFFERED = "create, read, vread, update, delete, search, $status, $events and $explain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class SubscriptionRoutes:
     subscriptions: Subscriptions
     guards: Guards
     source_base_url: Callable[[FhirVersion], str]
+    explain: ExplainRoutes
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
@@ -139,6 +141,8 @@ class SubscriptionRoutes:
 
     async def _operation(self, exchange: Exchange) -> Answer:
         address, base_url = exchange.address, exchange.base_url
+        if address.operation == "explain":
+            return await self.explain.of_subscription(exchange)
         if exchange.method not in ("GET", "HEAD", "POST"):
             raise NotOffered("operations are called with GET or POST")
         body = await exchange.optional_body() if exchange.method == "POST" else None
@@ -155,7 +159,9 @@ class SubscriptionRoutes:
             return Answer(
                 200, dialect(address.base).write_notification(events, base_url, self.source_base_url(address.base))
             )
-        raise NotFound(f"there is no operation ${address.operation} here; there are $status and, on an id, $events")
+        raise NotFound(
+            f"there is no operation ${address.operation} here; there are $status, $explain and, on an id, $events"
+        )
 
     async def _search(self, exchange: Exchange) -> Answer:
         search = await asked_of(exchange)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.api.exchange import Exchange
+from hub.api.explaining import ExplainRoutes
 from hub.api.search_request import asked_of
 from hub.api.searching import search_answer
 from hub.api.wire import Answer, if_match, none_match, version_header
@@ -13,18 +14,21 @@ from hub.errors import NotOffered
 from hub.fhir.json import write_json
 from hub.intake.publishing import ShownTopic, TopicService
 
-OFFERED = "create, read, vread, update, delete and search"
+OFFERED = "create, read, vread, update, delete, search and $explain"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicRoutes:
     service: TopicService
+    explain: ExplainRoutes
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
         exchange.check_type()
         if address.special == "_search" and not address.id:
             return await self._search(exchange)
+        if address.operation == "explain":
+            return await self.explain.of_topic(exchange)
         if address.operation or address.special:
             raise NotOffered(f"this is not offered; on topics there are {OFFERED}")
         match exchange.method, bool(address.id), address.version:

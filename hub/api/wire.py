@@ -113,6 +113,13 @@ def check_accept(headers: Mapping[bytes, bytes], query: Iterable[tuple[str, str]
         raise NotAcceptable(f"none of {accept} is served; use {_served(version)}")
 
 
+def asks_for_text(headers: Mapping[bytes, bytes], query: Iterable[tuple[str, str]]) -> bool:
+    """Does the caller want text/plain, by ``_format`` or as the first of what it accepts?"""
+    wanted = [value for name, value in query if name == "_format"]
+    first = wanted[-1] if wanted else header(headers, b"accept").partition(",")[0]
+    return first.partition(";")[0].strip().lower() in ("text", "text/plain")
+
+
 def _served(version: FhirVersion) -> str:
     others = ", ".join(f"{other.mime_parameter} at {other.path}" for other in FhirVersion if other is not version)
     return f"json ({FHIR_JSON}; fhirVersion={version.mime_parameter}); there is no XML; other versions are {others}"

@@ -13,6 +13,7 @@ from typing import TextIO
 
 import httpx
 
+from hub.client.answers import diagnostics
 from hub.client.progress import Progress
 from hub.client.sources import Portion, is_url, portions
 from hub.errors import CannotStart
@@ -61,7 +62,7 @@ async def _send(client: httpx.AsyncClient, url: str, source: str, portion: Porti
             break
         await asyncio.sleep(_wait_seconds(answer))
     if answer.status_code != 200:
-        raise CannotStart(f"{source}: the hub answered {answer.status_code}: {_diagnostics(answer)}")
+        raise CannotStart(f"{source}: the hub answered {answer.status_code}: {diagnostics(answer)}")
     return _loaded(answer, url)
 
 
@@ -75,15 +76,3 @@ def _loaded(answer: httpx.Response, url: str) -> int:
         return int(answer.json()["parameter"][0]["valueInteger"])
     except (ValueError, KeyError, TypeError, IndexError) as problem:
         raise CannotStart(f"{url} answered, but not as a hub does; is HUB_BASE_URL right?") from problem
-
-
-def _diagnostics(answer: httpx.Response) -> str:
-    try:
-        return "; ".join(_one(issue) for issue in answer.json()["issue"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "no OperationOutcome"
-
-
-def _one(issue: dict[str, object]) -> str:
-    where = issue.get("expression")
-    return f"{where[0]}: {issue['diagnostics']}" if isinstance(where, list) and where else str(issue["diagnostics"])

@@ -93,6 +93,18 @@ class ChangeId:
 
 
 NO_CHANGE = ChangeId(0, 0)
+NEWEST = 0
+"""Stands for the present version."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeName:
+    """A change by the ``id`` that it has on its stream, or by a version of a resource (NEWEST for the present one)."""
+
+    id: ChangeId | None = None
+    type: str = ""
+    resource_id: str = ""
+    version: int = NEWEST
 
 
 @dataclass(frozen=True, slots=True)

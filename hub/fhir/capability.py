@@ -9,9 +9,10 @@ from typing import Any
 from hub.domain.versions import FhirVersion
 from hub.fhir.definitions import SearchParameter
 from hub.fhir.json import write_instant
-from hub.fhir.own_operations import OWN_OPERATIONS, definition_url
+from hub.fhir.own_operations import EXPLAIN, OWN_OPERATIONS, definition_url
 from hub.fhir.searches import offered
 from hub.fhir.subscriptions import BACKPORT
+from hub.fhir.topic_forms import topic_type
 
 _IG = "http://hl7.org/fhir/uv/subscriptions-backport"
 _CORE = "http://hl7.org/fhir"
@@ -51,10 +52,14 @@ def capability_statement(
     level), ``resource_types`` are all types taken on this base, ``topics`` the canonicals of all topics in use (S-199).
     """
     types = sorted(set(resource_types) - {"Subscription", "SubscriptionTopic"})
-    resources = [_subscription(version, topics)]
+    explain = {"name": EXPLAIN, "definition": definition_url(base_url, EXPLAIN)}
+    resources = [_subscription(version, topics, explain)]
     if version is not FhirVersion.R4:
         resources.append(_searched("SubscriptionTopic", version, _TOPIC_INTERACTIONS))
     resources += [_searched(name, version, _RESOURCE_INTERACTIONS) for name in types]
+    for resource in resources:
+        if resource["type"] == topic_type(version):
+            resource["operation"] = [explain]
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -82,7 +87,7 @@ def _system_operations(base_url: str) -> list[dict[str, str]]:
     return [versions, *own]
 
 
-def _subscription(version: FhirVersion, topics: Sequence[str]) -> dict[str, Any]:
+def _subscription(version: FhirVersion, topics: Sequence[str], explain: dict[str, str]) -> dict[str, Any]:
     resource = _searched("Subscription", version, _SUBSCRIPTION_INTERACTIONS)
     resource["conditionalCreate"] = True
     if topics:
@@ -90,7 +95,8 @@ def _subscription(version: FhirVersion, topics: Sequence[str]) -> dict[str, Any]
     if version is not FhirVersion.R5:
         resource["supportedProfile"] = [BACKPORT + "backport-subscription"]
         resource["documentation"] = _CLASSIC
-    resource["operation"] = [{"name": name, "definition": _operation(name, version)} for name in OPERATIONS]
+    standard = [{"name": name, "definition": _operation(name, version)} for name in OPERATIONS]
+    resource["operation"] = [*standard, explain]
     return resource
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from hub.domain.versions import FhirVersion
+from hub.fhir.topic_forms import topic_type
+
 OWN_OPERATIONS = {
     "load": "hub-load",
     "process-change": "hub-process-change",
     "external-event": "hub-external-event",
 }
 """Operation code -> id of its definition."""
-_IDS = {identity: code for code, identity in OWN_OPERATIONS.items()}
+EXPLAIN = "explain"
+"""On Subscription, and on topics (on R4 these are Basic)."""
+_IDS = {identity: code for code, identity in OWN_OPERATIONS.items()} | {"hub-explain": EXPLAIN}
 
 _DESCRIPTIONS = {
     "load": (
@@ -27,16 +32,20 @@ _DESCRIPTIONS = {
         "Tells of something that happened elsewhere and is about a resource, such as an HL7 v2 message that came. "
         "Topics with an eventTrigger that has one of its codings fire; nothing is stored but the event."
     ),
+    EXPLAIN: (
+        "Tells why a change is, or is not, an event for a Subscription, or why a topic fires or not: every trigger, "
+        "criterion and filter with what it looked at and what it said. With Accept text/plain as a text for people."
+    ),
 }
 
 
 def definition_url(base_url: str, operation: str) -> str:
     """The canonical of one of the hub's own operations on the base at ``base_url``."""
-    return f"{base_url}/OperationDefinition/{OWN_OPERATIONS[operation]}"
+    return f"{base_url}/OperationDefinition/{OWN_OPERATIONS.get(operation, f'hub-{operation}')}"
 
 
-def operation_definition(identity: str, base_url: str) -> dict[str, Any] | None:
-    """The OperationDefinition with this id, without meta, alike in every version; None for no operation of the hub."""
+def operation_definition(identity: str, base_url: str, version: FhirVersion) -> dict[str, Any] | None:
+    """The OperationDefinition with this id, without meta; None for no operation of the hub."""
     code = _IDS.get(identity)
     if code is None:
         return None
@@ -50,11 +59,12 @@ def operation_definition(identity: str, base_url: str) -> dict[str, Any] | None:
         "status": "active",
         "kind": "operation",
         "description": _DESCRIPTIONS[code],
-        "affectsState": True,
+        "affectsState": code != EXPLAIN,
         "code": code,
-        "system": True,
-        "type": False,
-        "instance": False,
+        **({"resource": ["Subscription", topic_type(version)]} if code == EXPLAIN else {}),
+        "system": code != EXPLAIN,
+        "type": code == EXPLAIN,
+        "instance": code == EXPLAIN,
         "parameter": _PARAMETERS[code],
     }
 
@@ -83,4 +93,21 @@ _EXTERNAL_EVENT = [
     _parameter("when", "in", 0, "instant", "The moment at which it happened; the notification's timestamp."),
     _parameter("change", "out", 1, "string", "The id under which the event was accepted."),
 ]
-_PARAMETERS = {"load": _LOAD, "process-change": _PROCESS_CHANGE, "external-event": _EXTERNAL_EVENT}
+_EXPLAIN = [
+    _parameter("change", "in", 0, "string", "Type/id/_history/version, Type/id, or the id of a change that is held."),
+    _parameter("resource", "in", 0, "Resource", "Instead of a change: the state of a create."),
+    _parameter("current", "in", 0, "Resource", "Instead of a change: the state after an update."),
+    _parameter("previous", "in", 0, "Resource", "The state before an update, or the last one before a delete."),
+    _parameter("interaction", "in", 0, "code", "create, update or delete, when the states do not say it."),
+    _parameter("subscription", "in", 0, "Resource", "On the type Subscription: one that need not be stored."),
+    _parameter("topic", "in", 0, "Resource", "On the type of topics: one that need not be stored; or its canonical."),
+    _parameter("answer", "out", 1, "code", "event, no-trigger, filter-said-no, evaluation-failed and others."),
+    _parameter("text", "out", 1, "string", "The same in words."),
+    _parameter("change", "out", 1, "string", "What was judged."),
+    _parameter("interaction", "out", 1, "code", "What was done to the resource."),
+    _parameter("because", "out", 0, "Element", "The first clause that said no."),
+    _parameter("event", "out", 0, "Element", "Number, delivery and attempts of the event."),
+    _parameter("finding", "out", 0, "Element", "The tree of decisions: of the topic, of the filters.", "*"),
+    _parameter("note", "out", 0, "string", "What else matters, in words.", "*"),
+]
+_PARAMETERS = {EXPLAIN: _EXPLAIN, "load": _LOAD, "process-change": _PROCESS_CHANGE, "external-event": _EXTERNAL_EVENT}

@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hub.bell import Bell
-from hub.domain.change import ChangeId, Interaction, Resource, ResourceChange, ResourceKey
+from hub.domain.change import Interaction, ResourceChange
 from hub.errors import Fenced, Unavailable
-from hub.fhir.json import read_json
 from hub.intake.inclusion import Inclusion
 from hub.intake.registry import Registry
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.matching.report import Fault
-from hub.reading.events import shown
+from hub.reading.changes import judgeable
 from hub.store.agenda import MOST_PER_CALL, Agenda, CommitCode, Committed, Hold, Match
-from hub.store.changes import NO_PREVIOUS, Changes, Entry, Lease
+from hub.store.changes import Changes, Entry, Lease
 from hub.store.keys import Layout, Partition
 
 log = logging.getLogger(__name__)
@@ -36,13 +35,10 @@ MOST_CHANGES_PER_READ = 64
 MOST_CHANGES_PER_GROUP = 16
 MOST_BYTES_PER_GROUP = 256 * 1024
 """Of bodies that are parsed and matched before the cursor moves on: a takeover repeats little."""
-LONG_BODY_BYTES = 64 * 1024
-"""Longer ones are parsed beside the event loop."""
 IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
 SLOW_SECONDS = 0.25
-_WITHOUT_PREVIOUS = (Interaction.CREATE, Interaction.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,41 +139,19 @@ class Evaluator:
 
     async def _evaluate(self, entries: Sequence[Entry], epoch: int) -> None:
         await self._reverse.observe(self._partition, entries)
-        changes = await self._judgeable(entries)
+        judged = [entry for entry in entries if entry.interaction is not Interaction.LOAD]
+        changes = await judgeable(self._changes, self._partition, judged)
         await self._commit(changes, epoch)
-        judged = sum(entry.interaction is not Interaction.LOAD for entry in entries)
         await self._changes.advance(
             self._partition,
             self._owner.name,
             self._owner.incarnation,
             epoch,
             entries[-1].id,
-            judged,
+            len(judged),
             LEASE_MILLISECONDS,
         )
         self._renew_at = _renewal()
-
-    async def _judgeable(self, entries: Sequence[Entry]) -> list[ResourceChange]:
-        """Each change with the previous state that was stored in its own version step (I4). Loads are not judged."""
-        wanted = [entry for entry in entries if entry.interaction is not Interaction.LOAD]
-        with_previous = [entry for entry in wanted if _has_previous(entry)]
-        places = [(ChangeId.parse(entry.previous), f"{entry.type}/{entry.resource_id}") for entry in with_previous]
-        previous = await self._changes.entries(self._partition, places)
-        before = {entry.id: found for entry, found in zip(with_previous, previous, strict=True)}
-        return [await self._change(entry, before.get(entry.id)) for entry in wanted]
-
-    async def _change(self, entry: Entry, previous: Entry | None) -> ResourceChange:
-        state = await _state(previous)
-        unknown = entry.interaction not in _WITHOUT_PREVIOUS and state is None
-        return ResourceChange(
-            id=entry.id,
-            key=ResourceKey(self._partition.tenant, self._partition.base, entry.type, entry.resource_id),
-            interaction=entry.interaction,
-            current=await _state(entry),
-            previous=state,
-            previous_known=not unknown,
-            occasion=entry.occasion,
-        )
 
     async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
         """What is to be committed, by shard, in the order of commits."""
@@ -233,18 +207,6 @@ class Evaluator:
             later = [change for change in changes if change.id >= rest[0].change]
             return (await self._matches(later)).get(shard, [])
         return rest
-
-
-def _has_previous(entry: Entry) -> bool:
-    return entry.interaction not in _WITHOUT_PREVIOUS and entry.previous != NO_PREVIOUS
-
-
-async def _state(entry: Entry | None) -> Resource | None:
-    """The resource as subscribers see it: with its meta complete, so that filters may look at _lastUpdated."""
-    if entry is None or not entry.body:
-        return None
-    body = shown(entry)
-    return await asyncio.to_thread(read_json, body) if len(body) > LONG_BODY_BYTES else read_json(body)
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -127,7 +127,7 @@ class TopicService:
         *,
         expected_version: int | None,
     ) -> ShownTopic:
-        compiled = self._compiled(resource, base)
+        compiled = self.compiled(resource, base)
         await self._registry.refresh()
         self._check_derivation(tenant, base, resource, compiled)
         self._check_canonical(tenant, base, identity, compiled)
@@ -140,7 +140,8 @@ class TopicService:
         shown = _shown(base, identity, published.version, written, dict(resource))
         return ShownTopic(shown.id, shown.version, shown.last_updated, shown.resource, published.created)
 
-    def _compiled(self, resource: Mapping[str, Any], base: FhirVersion) -> CompiledTopic:
+    def compiled(self, resource: Mapping[str, Any], base: FhirVersion) -> CompiledTopic:
+        """A topic as it is written on ``base``, made ready. Raises Malformed, Unprocessable at its elements."""
         topic = read_written_topic(dict(resource), base)
         try:
             return compile_topic(topic, base, source_base_url=self._source_base_urls[base])

@@ -206,14 +206,14 @@ class Registry:
         self._index.remove(name)
         self.broken.pop(name, None)
         try:
-            topic, filters = self._compiled(registered)
+            topic, filters = self.compiled(registered.key, registered.subscription)
         except HubError as problem:
             self._report(name, problem)
             return
         self._index.add(name, registered.definition_version, topic, filters)
 
-    def _compiled(self, registered: Registered) -> tuple[CompiledTopic, CompiledFilters]:
-        key, subscription = registered.key, registered.subscription
+    def compiled(self, key: SubscriptionKey, subscription: Subscription) -> tuple[CompiledTopic, CompiledFilters]:
+        """What decides for a Subscription, with the topics that are known now. Raises HubError saying what is wrong."""
         if subscription.is_classic:
             return self.compile_criteria(key.base, subscription.criteria)
         listed = self.catalogue.find(key.tenant, key.base, subscription.topic)

@@ -14,6 +14,9 @@ from hub.store.changes import NO_PREVIOUS, Changes, Entry
 from hub.store.event_log import EventLog, IncludedReference, Reference
 from hub.store.keys import Partition
 
+PAGE = 500
+"""References of a log that are read at once."""
+
 
 def shown(entry: Entry) -> bytes:
     """The bytes of a version as the world sees them: as received, with meta completed (HOUSE decision 2)."""
@@ -41,6 +44,28 @@ class EventReader:
             _event(number, reference, focus, context, content)
             for number, (reference, focus) in enumerate(zip(references, foci, strict=True), first_number)
         )
+
+    async def number_of(
+        self, key: SubscriptionKey, held: range, partition_index: int, change: ChangeId
+    ) -> tuple[int, Reference] | None:
+        """The event that ``change`` became, among the numbers ``held``; None when there is none.
+
+        A log rises within each partition, and numbers within the log: the nearest is found by halving when all its
+        events are of one partition, else by looking at each.
+        """
+        low, high = held.start, held.stop
+        while high - low > PAGE:
+            middle = (low + high) // 2
+            ((_, references),) = await self.log.read([(str(key), range(middle, middle + 1))])
+            if not references or references[0].partition_index != partition_index:
+                break
+            low, high = (middle, high) if references[0].change <= change else (low, middle)
+        for start in range(low, high, PAGE):
+            ((first, references),) = await self.log.read([(str(key), range(start, min(start + PAGE, high)))])
+            for number, reference in enumerate(references, first):
+                if (reference.partition_index, reference.change) == (partition_index, change):
+                    return number, reference
+        return None
 
     async def _entries(self, key: SubscriptionKey, wanted: Sequence[tuple[int, ChangeId, str]]) -> list[Entry | None]:
         found: dict[int, Entry | None] = {}

@@ -109,6 +109,9 @@ def test_every_topic_is_listed_s199(version: FhirVersion) -> None:
 def test_operations_are_named_without_dollar_and_defined_by_version_s200() -> None:
     r4 = {each["name"]: each["definition"] for each in resources(FhirVersion.R4)["Subscription"]["operation"]}
     r5 = {each["name"]: each["definition"] for each in resources(FhirVersion.R5)["Subscription"]["operation"]}
+    for version, found in ((FhirVersion.R4, r4), (FhirVersion.R5, r5)):
+        own = f"https://hub.example.org{version.path}/OperationDefinition/hub-explain"
+        assert found.pop("explain") == own, "an operation of the hub's own is defined on the base"
     assert r4 == {name: f"{BP}OperationDefinition/backport-subscription-{name}" for name in ("status", "events")}
     assert r5 == {name: f"http://hl7.org/fhir/OperationDefinition/Subscription-{name}" for name in ("status", "events")}
 

@@ -1,6 +1,6 @@
 """Why a change is, or is not, an event for a Subscription: the decisions of matching, told clause by clause.
 
-    finding.py   one decision: what was asked, of which values, and the answer
+    finding.py   a test that the matching code makes, and the values it looks at
     triggers.py  a topic and its triggers
     filters.py   the filters of a Subscription
 
@@ -9,7 +9,6 @@ made needless is judged all the same, so that the whole picture is told.
 """
 
 from hub.matching.explain.filters import explain_filters
-from hub.matching.explain.finding import Finding, Verdict, decisive
 from hub.matching.explain.triggers import explain_topic
 
-__all__ = ["Finding", "Verdict", "decisive", "explain_filters", "explain_topic"]
+__all__ = ["explain_filters", "explain_topic"]

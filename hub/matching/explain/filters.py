@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hub.domain.change import Resource, ResourceChange
+from hub.domain.explanation import Finding, Verdict
 from hub.fhirpath import FHIRPathEvaluationError
-from hub.matching.explain.finding import Finding, Verdict, asked, shown
+from hub.matching.explain.finding import asked, shown
 from hub.matching.filters import CompiledFilters
 from hub.matching.search import Clause
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hub.domain.change import Interaction, Resource, ResourceChange
+from hub.domain.explanation import Finding, Verdict
 from hub.domain.topic import EVERY_TYPE
 from hub.matching.explain.filters import explain_clause
-from hub.matching.explain.finding import Finding, Verdict, asked, shown
+from hub.matching.explain.finding import asked, shown
 from hub.matching.report import Fault
 from hub.matching.search import Query
 from hub.matching.topics import CompiledTopic
