@@ -144,14 +144,23 @@ def _filter_warnings(topic: SubscriptionTopic, focus_types: frozenset[str], fact
     return [
         Issue(
             "not-supported",
-            f"'{entry.parameter}' is no search parameter of the focus in FHIR {facts.version.number}: "
-            "Subscriptions that filter by it are refused.",
+            _why_unknown(entry, focus_types, facts),
             f"SubscriptionTopic.canFilterBy[{position}]",
             "warning",
         )
         for position, entry in enumerate(topic.can_filter_by)
         if not any(filter_parameter(entry, focus, facts) for focus in _foci_of(entry, focus_types))
     ]
+
+
+def _why_unknown(entry: CanFilterBy, focus_types: frozenset[str], facts: Definitions) -> str:
+    if not _foci_of(entry, focus_types):
+        about = ", ".join(sorted(focus_types)[:10])
+        return f"No event of this topic is about {entry.resource}, so this filter is for nothing: name {about}."
+    return (
+        f"'{entry.parameter}' is no search parameter of the focus in FHIR {facts.version.number}: "
+        "Subscriptions that filter by it are refused."
+    )
 
 
 def _foci_of(entry: CanFilterBy, focus_types: frozenset[str]) -> frozenset[str]:

@@ -1,0 +1,18 @@
+"""The name that was probably meant where one stands that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LONGEST_NAME = 64
+"""Longer ones are no slip of the pen, and comparing them is costly."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'class'?"`` to end a message with; "" when nothing known is near."""
+    if not name or len(name) > LONGEST_NAME:
+        return ""
+    names, asked = {each.casefold(): each for each in known}, name.casefold()
+    near = get_close_matches(asked, names, n=1, cutoff=0.7) or [each for each in names if each.startswith(f"{asked}-")]
+    return f" Did you mean {' or '.join(repr(names[each]) for each in near[:3])}?" if near else ""
