@@ -43,6 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of the resources")
     load.set_defaults(run=_load)
 
+    topics = commands.add_parser("topics", help="work on SubscriptionTopics").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    check = topics.add_parser("check", help="say what is wrong with topics, and on which bases they are offered")
+    check.add_argument("files", nargs="+", metavar="FILE", help="a topic, a Bundle, NDJSON, a folder or a pattern")
+    check.add_argument("--base", action="append", choices=["r4", "r4b", "r5"], help="check for this base only")
+    check.add_argument("--json", action="store_true", help="answer as JSON, for machines")
+    check.set_defaults(run=_check_topics)
+
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
@@ -65,6 +74,14 @@ def _load(options: argparse.Namespace) -> int:
     settings = load_settings()
     token = settings.tokens[0] if settings.tokens else ""
     return asyncio.run(load(settings.base_url_of(FhirVersion(options.base)), token, options.sources))
+
+
+def _check_topics(options: argparse.Namespace) -> int:
+    from hub.authoring.report import check_files
+    from hub.domain.versions import FhirVersion
+
+    bases = [FhirVersion(base) for base in options.base or ()]
+    return check_files(options.files, bases, options.json, sys.stdout, sys.stderr)
 
 
 def _demo(options: argparse.Namespace) -> int:
