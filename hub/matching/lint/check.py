@@ -9,6 +9,7 @@ from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import definitions
+from hub.matching.includes import compile_includes
 from hub.matching.lint.canonicals import CANONICAL_RULES
 from hub.matching.lint.criteria import CRITERIA_RULES
 from hub.matching.lint.filters import FILTER_RULES
@@ -17,6 +18,7 @@ from hub.matching.lint.reach import REACH_RULES
 from hub.matching.lint.shapes import SHAPE_RULES
 from hub.matching.lint.subject import ERROR, HINT, WARNING, Subject, subject_of
 from hub.matching.lint.suggestions import with_suggestions
+from hub.matching.rev_includes import compile_rev_includes
 from hub.matching.topics import MAX_TRIGGERS, CompiledTopic, compile_topic
 
 __all__ = ["ERROR", "HINT", "WARNING", "CheckedTopic", "check_topic"]
@@ -66,7 +68,8 @@ def check_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base_u
         compiled = compile_topic(topic, version, source_base_url=source_base_url)
         found += compiled.warnings
     except Unprocessable as refusal:
-        found += refusal.issues
+        facts = definitions(version)
+        found += (*refusal.issues, *compile_includes(topic, facts).warnings, *compile_rev_includes(topic, facts)[1])
     if len(topic.resource_triggers) <= MAX_TRIGGERS:
         subject = subject_of(topic, definitions(version), compiled)
         found = with_suggestions(found, subject)

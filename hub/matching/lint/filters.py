@@ -88,8 +88,6 @@ def filters_stand_once(subject: Subject) -> Iterator[Issue]:
 
 def _filters(subject: Subject) -> Iterator[tuple[str, CanFilterBy, SearchParameter | None]]:
     """Path, entry, and the search parameter that it means for the first focus type that has one."""
-    if subject.compiled is None:  # which types the events are about is not known
-        return
     for position, entry in enumerate(subject.topic.can_filter_by):
         means = (filter_parameter(entry, focus, subject.facts) for focus in _foci(entry, subject))
         found = next((parameter for parameter in means if parameter is not None), None)
@@ -97,8 +95,9 @@ def _filters(subject: Subject) -> Iterator[tuple[str, CanFilterBy, SearchParamet
 
 
 def _foci(entry: CanFilterBy, subject: Subject) -> list[str]:
+    """The types that a filter is about. What the events are about is not known of a topic that does not compile."""
     named = entry.resource.removeprefix(STRUCTURE_DEFINITION)
-    focus_types = subject.compiled.focus_types if subject.compiled else frozenset[str]()
+    focus_types = subject.compiled.focus_types if subject.compiled else subject.facts.resource_types & {named}
     return sorted(focus_types if named in {""} | EVERY_TYPE else focus_types & {named})
 
 

@@ -92,6 +92,20 @@ def test_errors_come_first_and_everything_is_told_at_once() -> None:
     ]
 
 
+def test_filters_and_shapes_are_looked_at_also_when_a_trigger_is_wrong() -> None:
+    found = told(
+        resourceTrigger=triggers(query(current="nope=1")),
+        canFilterBy=[{"resource": "Encounter", "filterParameter": "patient"}],
+        notificationShape=[{"resource": "Encounter", "include": ["Encounter:nope"], "revInclude": ["Nope:nope"]}],
+    )
+    assert found == [
+        ("error", "resourceTrigger[0].queryCriteria.current"),
+        ("warning", "notificationShape[0].include"),
+        ("warning", "notificationShape[0].revInclude"),
+        ("information", "canFilterBy[0]"),
+    ]
+
+
 def test_a_topic_with_an_error_is_not_accepted_and_one_with_notes_is() -> None:
     wrong = checked(topic(status="draft", resourceTrigger=triggers({"fhirPathCriteria": "status"})))
     with pytest.raises(Unprocessable) as refused:
