@@ -19,7 +19,7 @@ from hub.matching.lint.shapes import SHAPE_RULES
 from hub.matching.lint.subject import ERROR, HINT, WARNING, Subject, subject_of
 from hub.matching.lint.suggestions import with_suggestions
 from hub.matching.rev_includes import compile_rev_includes
-from hub.matching.topics import MAX_TRIGGERS, CompiledTopic, compile_topic
+from hub.matching.topics import CompiledTopic, compile_topic, too_costly
 
 __all__ = ["ERROR", "HINT", "WARNING", "CheckedTopic", "check_topic"]
 
@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
 )
 _ORDER = {ERROR: 0, WARNING: 1, HINT: 2}
 MOST_ISSUES = 200
-"""Enough to work on; a topic of ten thousand filters has an answer that can be read all the same."""
+"""Enough to work on; a topic of five hundred wrong filters has an answer that can be read all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class CheckedTopic:
 
 def check_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base_url: str = "") -> CheckedTopic:
     """What is to be said about ``topic`` in one version (HOUSE ruling 22)."""
+    if costly := too_costly(topic):
+        return CheckedTopic(None, costly)
     compiled: CompiledTopic | None = None
     found: list[Issue] = []
     try:
@@ -70,10 +72,9 @@ def check_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base_u
     except Unprocessable as refusal:
         facts = definitions(version)
         found += (*refusal.issues, *compile_includes(topic, facts).warnings, *compile_rev_includes(topic, facts)[1])
-    if len(topic.resource_triggers) <= MAX_TRIGGERS:
-        subject = subject_of(topic, definitions(version), compiled)
-        found = with_suggestions(found, subject)
-        found += [issue for rule in RULES for issue in rule(subject)]
+    subject = subject_of(topic, definitions(version), compiled)
+    found = with_suggestions(found, subject)
+    found += [issue for rule in RULES for issue in rule(subject)]
     return CheckedTopic(compiled, _told(found))
 
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import SearchParameter, definitions
-from hub.matching.lint.subject import HINT, WARNING, Subject
+from hub.matching.lint.subject import HINT, WARNING, FilterSubject, Subject
 from hub.matching.search.clause import MODIFIERS, ORDERED_TYPES, resolve_parameter
-from hub.matching.topics import filter_parameter
 
 _CORE_PARAMETER = "http://hl7.org/fhir/SearchParameter/"
 
 
 def filters_can_be_decided(subject: Subject) -> Iterator[Issue]:
     """Warning: a search parameter that exists, but that no single change can be tested for; composites, ``_in``."""
-    for path, entry, parameter in _filters(subject):
-        if parameter is not None:
+    for each in subject.filters:
+        if each.parameter is not None:
             try:
-                resolve_parameter(_foci(entry, subject)[0], parameter, subject.facts)
+                resolve_parameter(each.foci[0], each.parameter, subject.facts)
             except Unprocessable as refusal:
                 said = f"Subscriptions that filter by this are refused. {refusal}"
-                yield Issue("not-supported", said, path, WARNING)
+                yield Issue("not-supported", said, each.path, WARNING)
 
 
 def filters_have_definitions(subject: Subject) -> Iterator[Issue]:
     """Hint: the standard asks for filterDefinition; the hub takes the parameter of that name (S-046)."""
-    for path, entry, parameter in _filters(subject):
+    for each in subject.filters:
+        path, entry, parameter = each.path, each.entry, each.parameter
         if parameter is not None and not entry.definition:
             said = f"No filterDefinition: read as {parameter.url}. Write that, so that others read the same (S-046)."
             yield Issue("business-rule", said, path, HINT)
@@ -36,7 +35,8 @@ def filters_have_definitions(subject: Subject) -> Iterator[Issue]:
 
 def definitions_name_parameters(subject: Subject) -> Iterator[Issue]:
     """Warning: a filterDefinition that is a search parameter of no FHIR version, or never of these resources."""
-    for path, entry, parameter in _filters(subject):
+    for each in subject.filters:
+        path, entry, parameter = each.path, each.entry, each.parameter
         url = entry.definition.partition("|")[0]
         if parameter is None or not url:
             continue
@@ -44,14 +44,15 @@ def definitions_name_parameters(subject: Subject) -> Iterator[Issue]:
         if not named and url.startswith(_CORE_PARAMETER):
             said = f"FHIR has no such search parameter; read as {parameter.url}: write that."
             yield Issue("value", said, f"{path}.filterDefinition", WARNING)
-        elif named and not _is_for_a_focus(named, entry, subject):
+        elif named and not _is_for_a_focus(named, each, subject):
             said = f"This is '{named[0].code}' of {', '.join(named[0].base[:3])}; read as {parameter.url}: write that."
             yield Issue("value", said, f"{path}.filterDefinition", WARNING)
 
 
 def comparators_have_a_meaning(subject: Subject) -> Iterator[Issue]:
     """Warning: a comparator on a parameter that has no order; a Subscription that uses it is refused (S-048, S-240)."""
-    for path, entry, parameter in _filters(subject):
+    for each in subject.filters:
+        path, entry, parameter = each.path, each.entry, each.parameter
         senseless = sorted(entry.comparators - {"eq"})
         if parameter is not None and senseless and parameter.type in MODIFIERS.keys() - ORDERED_TYPES:
             said = (
@@ -63,7 +64,8 @@ def comparators_have_a_meaning(subject: Subject) -> Iterator[Issue]:
 
 def modifiers_are_decided(subject: Subject) -> Iterator[Issue]:
     """Warning: a modifier that the parameter does not have, or that the hub does not decide exactly (S-048)."""
-    for path, entry, parameter in _filters(subject):
+    for each in subject.filters:
+        path, entry, parameter = each.path, each.entry, each.parameter
         if parameter is None or parameter.type not in MODIFIERS:
             continue
         decided = MODIFIERS[parameter.type] | ({"type"} if parameter.type == "reference" else set())
@@ -86,24 +88,9 @@ def filters_stand_once(subject: Subject) -> Iterator[Issue]:
             yield Issue("duplicate", said, f"SubscriptionTopic.canFilterBy[{position}]", HINT)
 
 
-def _filters(subject: Subject) -> Iterator[tuple[str, CanFilterBy, SearchParameter | None]]:
-    """Path, entry, and the search parameter that it means for the first focus type that has one."""
-    for position, entry in enumerate(subject.topic.can_filter_by):
-        means = (filter_parameter(entry, focus, subject.facts) for focus in _foci(entry, subject))
-        found = next((parameter for parameter in means if parameter is not None), None)
-        yield f"SubscriptionTopic.canFilterBy[{position}]", entry, found
-
-
-def _foci(entry: CanFilterBy, subject: Subject) -> list[str]:
-    """The types that a filter is about. What the events are about is not known of a topic that does not compile."""
-    named = entry.resource.removeprefix(STRUCTURE_DEFINITION)
-    focus_types = subject.compiled.focus_types if subject.compiled else subject.facts.resource_types & {named}
-    return sorted(focus_types if named in {""} | EVERY_TYPE else focus_types & {named})
-
-
-def _is_for_a_focus(named: list[SearchParameter], entry: CanFilterBy, subject: Subject) -> bool:
+def _is_for_a_focus(named: list[SearchParameter], each: FilterSubject, subject: Subject) -> bool:
     """In any version: a topic for several can name a parameter that only one of them has."""
-    types = {type_ for focus in _foci(entry, subject) for type_ in (focus, *subject.facts.ancestors(focus))}
+    types = {type_ for focus in each.foci for type_ in (focus, *subject.facts.ancestors(focus))}
     return any(not types.isdisjoint(parameter.base) for parameter in named)
 
 

@@ -8,6 +8,7 @@ from hub.domain.change import Interaction
 from hub.errors import Issue
 from hub.matching.lint.contradictions import contradiction
 from hub.matching.lint.subject import ERROR, HINT, WARNING, Subject, TriggerSubject
+from hub.matching.triggers import ANNOUNCED
 
 _TESTED = {"resultForCreate": (Interaction.CREATE, "current"), "resultForDelete": (Interaction.DELETE, "previous")}
 """When a result stands for the state that is not there, and the side that is tested beside it (S-033)."""
@@ -48,7 +49,7 @@ def sides_differ(subject: Subject) -> Iterator[Issue]:
     """
     for each in subject.triggers:
         query = each.trigger.query
-        is_chosen = len(each.trigger.interactions) < len(Interaction) - 1  # load is never listed
+        is_chosen = not each.trigger.interactions >= ANNOUNCED
         if query and query.require_both and query.current and query.previous == query.current and is_chosen:
             said = (
                 "previous and current ask for the same, so every update in that state fires: for the moment at which "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hub.domain.change import Interaction
+from hub.domain.change import EventCode, Interaction
 from hub.domain.topic import EVERY_TYPE, QueryCriteria
 from hub.errors import Issue
 from hub.matching.lint.contradictions import contradiction
 from hub.matching.lint.subject import ERROR, WARNING, Subject, TriggerSubject
 from hub.matching.lint.truth import truths_of
+from hub.matching.triggers import ANNOUNCED
 
 _INTERACTIONS = (Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE)
 _ABSENT = {
@@ -34,7 +35,7 @@ def each_interaction_can_fire(subject: Subject) -> Iterator[Issue]:
     """Warning: an interaction is listed beside others that work, and no change of that kind can fulfil the criteria."""
     for each in subject.triggers:
         reached = _reached(each, subject)
-        is_chosen = each.trigger.interactions != set(_INTERACTIONS)  # all of them is the same as none listed (S-027)
+        is_chosen = not each.trigger.interactions >= ANNOUNCED  # all of them is the same as none listed (S-027)
         if not each.readable or not reached or not is_chosen:
             continue
         for interaction in _INTERACTIONS:
@@ -54,6 +55,16 @@ def each_trigger_adds_something(subject: Subject) -> Iterator[Issue]:
             said = f"This adds nothing: resourceTrigger[{other_position}] fires on all that it would. Leave it out."
             yield each.issue(WARNING, "", said, "duplicate")
             break
+
+
+def each_event_trigger_adds_something(subject: Subject) -> Iterator[Issue]:
+    """Warning: another eventTrigger is about the same resource and hears of all the same events (S-024)."""
+    first: dict[tuple[str, EventCode], int] = {}
+    for position, each in enumerate(subject.topic.event_triggers):
+        before = {first.setdefault((each.resource, code), position) for code in each.codes}
+        if len(before) == 1 and position not in before:
+            said = f"This adds nothing: eventTrigger[{before.pop()}] hears of the same events. Leave it out."
+            yield Issue("duplicate", said, f"SubscriptionTopic.eventTrigger[{position}]", WARNING)
 
 
 def _covers(wide: TriggerSubject, narrow: TriggerSubject) -> bool:
@@ -133,4 +144,5 @@ REACH_RULES: tuple[Callable[[Subject], Iterator[Issue]], ...] = (
     each_trigger_can_fire,
     each_interaction_can_fire,
     each_trigger_adds_something,
+    each_event_trigger_adds_something,
 )

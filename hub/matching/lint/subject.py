@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub.domain.topic import EVERY_TYPE, ResourceTrigger, SubscriptionTopic
+from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.errors import Issue, Refused
-from hub.fhir.definitions import Definitions
+from hub.fhir.definitions import Definitions, SearchParameter
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
 from hub.matching.search import Query, compile_query
-from hub.matching.topics import CompiledTopic
+from hub.matching.topics import CompiledTopic, filter_parameter
 
 ERROR, WARNING, HINT = "error", "warning", "information"
 
@@ -39,12 +39,27 @@ class TriggerSubject:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterSubject:
+    """One entry of canFilterBy at ``path``.
+
+    ``foci`` are the types that it is about; what the events are about is not known of a topic that does not compile,
+    then it is the type that the entry names. ``parameter`` is what it means for the first of them that has it.
+    """
+
+    path: str
+    entry: CanFilterBy
+    foci: tuple[str, ...]
+    parameter: SearchParameter | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A topic in one version; ``compiled`` is None when it does not compile there."""
 
     topic: SubscriptionTopic
     facts: Definitions
     triggers: tuple[TriggerSubject, ...]
+    filters: tuple[FilterSubject, ...]
     compiled: CompiledTopic | None
 
 
@@ -54,7 +69,12 @@ def subject_of(topic: SubscriptionTopic, facts: Definitions, compiled: CompiledT
         _trigger(trigger, f"SubscriptionTopic.resourceTrigger[{position}]", facts)
         for position, trigger in enumerate(topic.resource_triggers)
     )
-    return Subject(topic, facts, triggers, compiled)
+    focus_types = sorted(compiled.focus_types) if compiled else None
+    filters = tuple(
+        _filter(entry, f"SubscriptionTopic.canFilterBy[{position}]", focus_types, facts)
+        for position, entry in enumerate(topic.can_filter_by)
+    )
+    return Subject(topic, facts, triggers, filters, compiled)
 
 
 def _trigger(trigger: ResourceTrigger, path: str, facts: Definitions) -> TriggerSubject:
@@ -65,6 +85,14 @@ def _trigger(trigger: ResourceTrigger, path: str, facts: Definitions) -> Trigger
     tree, types, is_fhirpath = _fhirpath(trigger.fhirpath, trigger.resource, facts)
     unread = (text and not query for text, query in zip(written, (previous, current), strict=True))
     return TriggerSubject(path, trigger, previous, current, tree, types, is_fhirpath and not any(unread))
+
+
+def _filter(entry: CanFilterBy, path: str, focus_types: list[str] | None, facts: Definitions) -> FilterSubject:
+    named = entry.resource.removeprefix(STRUCTURE_DEFINITION)
+    known = [named] if focus_types is None and named in facts.resource_types else focus_types or []
+    foci = tuple(known if named in {""} | EVERY_TYPE else (one for one in known if one == named))
+    means = (filter_parameter(entry, focus, facts) for focus in foci)
+    return FilterSubject(path, entry, foci, next((parameter for parameter in means if parameter is not None), None))
 
 
 def _query(text: str | None, resource_type: str, facts: Definitions) -> Query | None:

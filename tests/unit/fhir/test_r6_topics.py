@@ -92,6 +92,15 @@ def test_each_event_becomes_an_event_trigger_also_when_it_stands_without_a_list(
         assert len(converted["resourceTrigger"]) == 1
 
 
+def test_events_are_read_as_those_of_r5_are() -> None:
+    """S-044."""
+    found = read_r6_topic(topic(trigger(supportedInteraction=["create"], event=[ADMITTED, TRANSFERRED])))
+    assert [(each.resource, [code.code for code in each.codes]) for each in found.event_triggers] == [
+        ("Encounter", ["A01"]),
+        ("Encounter", ["A02"]),
+    ]
+
+
 def test_a_trigger_of_events_alone_does_not_fire_on_every_change() -> None:
     converted = r6_as_topic(topic(trigger(description="d", event=[ADMITTED])))
     assert "resourceTrigger" not in converted

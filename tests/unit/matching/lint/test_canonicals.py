@@ -118,13 +118,17 @@ def test_a_topic_with_an_error_is_not_accepted_and_one_with_notes_is() -> None:
     assert [issue.severity for issue in noted.notes] == ["information"]
 
 
-def test_a_topic_of_ten_thousand_wrong_filters_has_an_answer_that_can_be_read() -> None:
+def test_a_topic_of_many_wrong_filters_has_an_answer_that_can_be_read() -> None:
     """The work is bounded too: near names are looked up for the first few only."""
-    filters = [{"resource": "Encounter", "filterParameter": f"pateint{n}"} for n in range(10_000)]
+    filters = [{"resource": "Encounter", "filterParameter": f"pateint{n}"} for n in range(500)]
     found = checked(topic(canFilterBy=filters), R5)
     assert len(found.issues) == MOST_ISSUES
     assert sum("Did you mean" in issue.diagnostics for issue in found.issues) <= 20
 
 
-def test_a_topic_of_too_many_triggers_is_refused_before_they_are_looked_at() -> None:
+def test_a_topic_of_too_much_is_refused_before_it_is_looked_at() -> None:
+    """SECURITY E3."""
     assert told(resourceTrigger=triggers(*[{"fhirPathCriteria": "status"}] * 51)) == [("error", "resourceTrigger")]
+    assert told(canFilterBy=[{"filterParameter": "nope"}] * 501) == [("error", "canFilterBy")]
+    shape = {"resource": "Encounter", "include": ["Encounter:nope"] * 60, "revInclude": ["Nope:nope"] * 41}
+    assert told(notificationShape=[shape]) == [("error", "notificationShape")]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.domain.versions import FhirVersion
-from tests.unit.matching.lint.builders import query, texts, told_of_trigger, triggers
+from tests.unit.matching.lint.builders import query, texts, told, told_of_trigger, triggers
 
 HERE = "resourceTrigger[0]"
 SIDE = f"{HERE}.queryCriteria"
@@ -179,6 +179,22 @@ def test_a_trigger_that_another_swallows_is_a_warning_at_the_swallowed_one() -> 
 )
 def test_triggers_that_each_add_something_are_fine(other: Case) -> None:
     assert told_of_trigger(on("update", **query()), other) == []
+
+
+def event(*codes: str, resource: str = "Encounter") -> Case:
+    coding = [{"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": code} for code in codes]
+    return {"resource": resource, "event": {"coding": coding} if coding else {"text": "something"}}
+
+
+def test_an_event_trigger_that_another_swallows_is_a_warning() -> None:
+    assert told(eventTrigger=[event("A01", "A04"), event("A01")]) == [("warning", "eventTrigger[1]")]
+    assert told(eventTrigger=[event("A01"), event("A01")]) == [("warning", "eventTrigger[1]")]
+    assert told(eventTrigger=[event("A01"), event("A02"), event("A01", resource="Patient")]) == []
+    assert told(eventTrigger=[event("A01"), event("A01", "A02")]) == []
+
+
+def test_an_event_without_coding_is_a_warning() -> None:
+    assert told(eventTrigger=[event()]) == [("warning", "eventTrigger[0].event")]
 
 
 def test_unknown_parameters_are_an_error_with_the_nearest_name() -> None:
