@@ -96,15 +96,19 @@ def _can_fire(interaction: Interaction, each: TriggerSubject, subject: Subject) 
 
 
 def _can_hold(interaction: Interaction, query: QueryCriteria, each: TriggerSubject, subject: Subject) -> bool:
-    """The truth table of S-034, with the sides that cannot be tested left out (S-035, S-036)."""
+    """The truth table of S-034, with the sides that cannot be tested left out (S-035, S-036, HOUSE ruling 13)."""
     previous: Side = _answers(each.previous is not None, _is_dead(each, "previous", subject))
     current: Side = _answers(each.current is not None, _is_dead(each, "current", subject))
     if interaction is Interaction.CREATE:
         previous = _result(query.result_for_create)
     if interaction is Interaction.DELETE:
         current = _result(query.result_for_delete)
-    sides = [side for side in (previous, current) if side is not None]
-    hold = [True in side for side in sides]
+    when_unknown = interaction is Interaction.UPDATE and _may_hold((None, current), query)
+    return when_unknown or _may_hold((previous, current), query)
+
+
+def _may_hold(sides: tuple[Side, Side], query: QueryCriteria) -> bool:
+    hold = [True in side for side in sides if side is not None]
     return bool(hold) and (all(hold) if query.require_both else any(hold))
 
 
