@@ -37,7 +37,7 @@ def read_r6_topic(resource: Json) -> SubscriptionTopic:
     try:
         return read_topic(written, FhirVersion.R5)
     except Refused as refusal:
-        raise type(refusal)(*(_placed(issue, places) for issue in refusal.issues)) from None
+        raise type(refusal)(*_told(refusal.issues, places)) from None
 
 
 def r6_as_topic(resource: Json) -> dict[str, Any]:
@@ -47,8 +47,7 @@ def r6_as_topic(resource: Json) -> dict[str, Any]:
 
 def told_in_r6(resource: Json, issues: Iterable[Issue]) -> tuple[Issue, ...]:
     """``issues`` about the R5 form of ``resource``, each with its place in the R6 shape."""
-    _, places = _converted(resource)
-    return tuple(_placed(issue, places) for issue in issues)
+    return _told(issues, _converted(resource)[1])
 
 
 def _converted(resource: Json) -> tuple[dict[str, Any], dict[str, str]]:
@@ -63,7 +62,10 @@ def _converted(resource: Json) -> tuple[dict[str, Any], dict[str, str]]:
         for name, item, place in _parts(trigger, path):
             there = topic.setdefault(name, [])
             if isinstance(there, list):
-                places[f"{_ROOT}.{name}[{len(there)}]"] = place
+                moved = f"{_ROOT}.{name}[{len(there)}]"
+                places[moved] = place
+                if name == "eventTrigger":  # one place in R6 for what are two elements in R5
+                    places |= {f"{moved}.event": place, f"{moved}.resource": f"{path}.resource"}
                 there.append(item)
     return topic, places
 
@@ -114,6 +116,11 @@ def _related_query(query: Json) -> dict[str, Any]:
         if name in query
     ]
     return {"url": _RELATED_QUERY, "extension": inside}
+
+
+def _told(issues: Iterable[Issue], places: Mapping[str, str]) -> tuple[Issue, ...]:
+    """Each once: what is one element in R6 can be wrong in both of the triggers that it became."""
+    return tuple(dict.fromkeys(_placed(issue, places) for issue in issues))
 
 
 def _placed(issue: Issue, places: Mapping[str, str]) -> Issue:

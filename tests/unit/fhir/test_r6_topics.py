@@ -137,6 +137,12 @@ def test_what_is_wrong_is_told_by_its_place_in_the_r6_shape() -> None:
     }
 
 
+def test_what_is_wrong_with_both_triggers_of_one_is_told_once() -> None:
+    refusal = refused(trigger(resource="x y", supportedInteraction=["create"], event=[ADMITTED, {"coding": "A01"}]))
+    assert places(refusal) == {"trigger[0].resource", "trigger[0].event[1].coding"}
+    assert len(refused(trigger(resource="x y", supportedInteraction=["create"], event=[ADMITTED])).issues) == 1
+
+
 def test_filters_and_shapes_are_counted_across_triggers() -> None:
     bad = [{"filterParameter": "a:b"}]
     found = places(refused(trigger(canFilterBy=[{"filterParameter": "patient"}]), trigger(canFilterBy=bad)))
