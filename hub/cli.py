@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of both")
     explain.set_defaults(run=_explain)
 
+    topics = commands.add_parser("topics", help="work on SubscriptionTopics").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    check = topics.add_parser("check", help="say what is wrong with topics, and on which bases they are offered")
+    check.add_argument("files", nargs="+", metavar="FILE", help="a topic, a Bundle, NDJSON, a folder or a pattern")
+    check.add_argument("--base", action="append", choices=["r4", "r4b", "r5"], help="check for this base only")
+    check.add_argument("--json", action="store_true", help="answer as JSON, for machines")
+    check.set_defaults(run=_check_topics)
+
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
@@ -85,6 +94,14 @@ def _hub_of(options: argparse.Namespace) -> tuple[str, str]:
     settings = load_settings()
     token = settings.tokens[0] if settings.tokens else ""
     return settings.base_url_of(FhirVersion(options.base)), token
+
+
+def _check_topics(options: argparse.Namespace) -> int:
+    from hub.authoring.report import check_files
+    from hub.domain.versions import FhirVersion
+
+    bases = [FhirVersion(base) for base in options.base or ()]
+    return check_files(options.files, bases, options.json, sys.stdout, sys.stderr)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("hub-data"), description="Folder of the embedded server's data and of the hub's own name."
     )
-    topics_dir: Path | None = Field(None, description="Folder with further SubscriptionTopics (R5 JSON).")
+    topics_dir: Path | None = Field(None, description="Folder with further SubscriptionTopics (R5 or R6 ballot JSON).")
     draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
     durability: Literal["relaxed", "local"] = Field(
         "local", description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost."

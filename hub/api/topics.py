@@ -88,4 +88,6 @@ class TopicRoutes:
 def _written(exchange: Exchange, shown: ShownTopic) -> Answer:
     headers = version_header(shown.version, shown.last_updated)
     location = f"{exchange.address.type}/{shown.id}/_history/{shown.version}"
-    return written(exchange, shown.created, location, headers, write_json(shown.resource))
+    said = f"published on {exchange.address.base.path}"
+    body = write_json(shown.resource)
+    return written(exchange, shown.created, location, headers, body, said=said, warnings=shown.notes)

@@ -70,6 +70,7 @@ class NotificationShape:
 class SubscriptionTopic:
     """A topic; ``url`` is its canonical without version, ``status`` draft | active | retired | unknown (S-018).
 
+    ``version_algorithm`` is the code of ``versionAlgorithm[x]`` or what it says, "" when absent (S-019, S-020);
     ``effective_until`` is ``effectivePeriod.end``, a FHIR dateTime, "" when its end is open.
     """
 
@@ -83,6 +84,7 @@ class SubscriptionTopic:
     event_triggers: tuple[EventTrigger, ...] = ()
     can_filter_by: tuple[CanFilterBy, ...] = ()
     notification_shapes: tuple[NotificationShape, ...] = ()
+    version_algorithm: str = ""
 
     @property
     def canonical(self) -> str:

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue
+from hub.fhir.definitions import definitions
+from hub.fhir.nearest import did_you_mean
 from hub.fhir.reading import Json
 
 _PACKAGE = {
@@ -23,6 +25,13 @@ _PACKAGE = {
     FhirVersion.R5: "fhir.resources",
 }
 _UNKNOWN_ELEMENT = "extra_forbidden"
+_IN_R6 = {
+    "SubscriptionTopic.trigger": (
+        "This is the shape of the FHIR R6 ballot, which no base has: write resourceTrigger and eventTrigger, or put "
+        "the topic as a file into HUB_TOPICS_DIR."
+    )
+}
+"""What to say instead of "no such element" where a newer version has it (S-069)."""
 
 
 @cache
@@ -68,7 +77,15 @@ def _passes_without(name: str, root: str, elements: Json, version: FhirVersion) 
 def _issue(root: str, location: tuple[int | str, ...], kind: str, message: str, version: FhirVersion) -> Issue:
     path = root + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     if kind == _UNKNOWN_ELEMENT:
-        return Issue("structure", f"{root} of FHIR {version.number} has no such element: leave it out.", path)
+        said = f"{root} of FHIR {version.number} has no such element: leave it out." + _meant(root, location, version)
+        return Issue("structure", _IN_R6.get(path, said), path)
     if "missing" in kind:
         return Issue("required", "This element is required: give it a value.", path)
     return Issue("structure", message.removeprefix("Value error, "), path)
+
+
+def _meant(root: str, location: tuple[int | str, ...], version: FhirVersion) -> str:
+    """The element of the same owner that was probably meant, for the last name in ``location``."""
+    *owners, name = [step for step in location if isinstance(step, str)]
+    names = definitions(version).element_names(".".join([root, *owners]))
+    return did_you_mean(name, names)

@@ -1,4 +1,4 @@
-"""How each base writes a topic: R4B and R5 as SubscriptionTopic, R4 as ``Basic`` (S-060)."""
+"""How each base writes a topic: R4B and R5 as SubscriptionTopic, R4 as ``Basic`` (S-060); and how files may."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue
 from hub.fhir.basic_topics import is_topic, read_basic_topic, told_in_basic, write_basic_topic
+from hub.fhir.r6_topics import is_r6_topic, r6_as_topic, read_r6_topic
 from hub.fhir.reading import Json
 from hub.fhir.topic_shapes import in_shape_of
 from hub.fhir.topics import read_topic
@@ -39,3 +40,16 @@ def write_topic_for(base: FhirVersion, r5_resource: Json) -> dict[str, Any]:
 def told_as_written(resource: Json, base: FhirVersion, issues: Iterable[Issue]) -> tuple[Issue, ...]:
     """``issues`` about SubscriptionTopic with their places in ``resource``, as its base writes it."""
     return told_in_basic(resource, issues) if base is FhirVersion.R4 else tuple(issues)
+
+
+def read_filed_topic(resource: Json) -> SubscriptionTopic:
+    """The topic of an operator's file, in the shape of R5 or of the R6 ballot (S-070).
+
+    Raises Malformed or Unprocessable, with places as the file writes them.
+    """
+    return read_r6_topic(resource) if is_r6_topic(resource) else read_topic(resource, FhirVersion.R5)
+
+
+def in_r5_terms(resource: Json) -> dict[str, Any]:
+    """The R5 JSON of a readable topic of R5 or of the R6 ballot: what the bases show of a file."""
+    return r6_as_topic(resource) if is_r6_topic(resource) else dict(resource)

@@ -77,6 +77,8 @@ class _TopicReader:
             event_triggers=_each(resource, root, "eventTrigger", self._event_trigger),
             can_filter_by=_each(resource, root, "canFilterBy", self._filter),
             notification_shapes=_each(resource, root, "notificationShape", self._shape),
+            version_algorithm=text(resource, "versionAlgorithmString")
+            or text(child(resource, "versionAlgorithmCoding"), "code"),
         )
 
     def _url(self, resource: Json, path: str) -> str:
@@ -117,7 +119,7 @@ class _TopicReader:
         for name in ("resultForCreate", "resultForDelete"):
             self._code(query, name, path, _RESULTS)
         previous, current = text(query, "previous") or None, text(query, "current") or None
-        if previous is None and current is None:  # as if there were no queryCriteria (S-036)
+        if not query:
             return None
         return QueryCriteria(
             previous=previous,

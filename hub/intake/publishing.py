@@ -6,7 +6,7 @@ A topic is published only when the hub can decide it exactly and every Subscript
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from hub.domain.versions import FhirVersion
 from hub.errors import (
     Conflict,
     Gone,
+    Issue,
     Malformed,
     NotFound,
     NotOffered,
@@ -28,7 +29,8 @@ from hub.intake.registry import Registered, Registry
 from hub.intake.topic_life import check_derivation
 from hub.intake.topics import Catalogue, ListedTopic
 from hub.matching.filters import compile_filters
-from hub.matching.topics import CompiledTopic, compile_topic
+from hub.matching.lint import check_topic
+from hub.matching.topics import CompiledTopic
 from hub.store.conditional_write import WriteCode
 from hub.store.registry import Published, TopicRecord
 from hub.store.registry import Registry as RegistryLog
@@ -46,6 +48,8 @@ class ShownTopic:
     last_updated: datetime
     resource: dict[str, Any]
     created: bool = False
+    notes: tuple[Issue, ...] = ()
+    """Warnings and hints of the lint, with their places in the resource as its base writes it."""
 
 
 class TopicService:
@@ -127,7 +131,7 @@ class TopicService:
         *,
         expected_version: int | None,
     ) -> ShownTopic:
-        compiled = self.compiled(resource, base)
+        compiled, notes = self.checked(resource, base)
         await self._registry.refresh()
         self._check_derivation(tenant, base, resource, compiled)
         self._check_canonical(tenant, base, identity, compiled)
@@ -138,13 +142,14 @@ class TopicService:
         await self._registry.refresh()
         written = datetime.fromisoformat(record.written)
         shown = _shown(base, identity, published.version, written, dict(resource))
-        return ShownTopic(shown.id, shown.version, shown.last_updated, shown.resource, published.created)
+        return replace(shown, created=published.created, notes=notes)
 
-    def compiled(self, resource: Mapping[str, Any], base: FhirVersion) -> CompiledTopic:
-        """A topic as it is written on ``base``, made ready. Raises Malformed, Unprocessable at its elements."""
+    def checked(self, resource: Mapping[str, Any], base: FhirVersion) -> tuple[CompiledTopic, tuple[Issue, ...]]:
+        """The topic made ready, and what the lint has to say beside; raises Unprocessable with all of its errors."""
         topic = read_written_topic(dict(resource), base)
+        checked = check_topic(topic, base, source_base_url=self._source_base_urls[base])
         try:
-            return compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+            return checked.accepted(), told_as_written(resource, base, checked.notes)
         except Unprocessable as problem:
             raise Unprocessable(*told_as_written(resource, base, problem.issues)) from problem
 

@@ -16,6 +16,7 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Gone, Issue, Malformed, NotFound, PreconditionFailed, Unprocessable
 from hub.fhir.dialects import dialect
 from hub.fhir.json import read_json, write_json
+from hub.fhir.nearest import nearest_canonical
 from hub.fhir.subscriptions import Limits
 from hub.intake.offers import new_id
 from hub.intake.registry import Registry
@@ -218,8 +219,10 @@ class SubscriptionService:
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
         element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"
         if listed is None:
+            known = (each.topic.canonical for each in self._registry.catalogue.listed(key.tenant, key.base))
             raise Unprocessable(
-                f"the topic {subscription.topic} is not known here; {key.base.path}/metadata lists those that are",
+                f"the topic {subscription.topic} is not known here; {key.base.path}/metadata lists those that are."
+                + nearest_canonical(subscription.topic, known),
                 expression=element,
                 code="not-found",
             )

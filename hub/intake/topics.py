@@ -19,8 +19,9 @@ from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart, Refused
 from hub.fhir.json import read_json
-from hub.fhir.topics import read_topic
-from hub.matching.topics import CompiledTopic, compile_topic
+from hub.fhir.topic_forms import in_r5_terms, read_filed_topic
+from hub.matching.lint import WARNING, CheckedTopic, check_topic
+from hub.matching.topics import CompiledTopic
 
 log = logging.getLogger(__name__)
 
@@ -120,19 +121,30 @@ def _shipped_folder() -> Traversable:
 def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict[FhirVersion, str]) -> None:
     try:
         resource = read_json(path.read_bytes())
-        topic = read_topic(resource, FhirVersion.R5)
+        topic = read_filed_topic(resource)
+        resource = in_r5_terms(resource)
     except Refused as problem:
         raise CannotStart(f"the topic file {path.name} cannot be read: {problem}") from problem
     problems: list[str] = []
     for version in FhirVersion:
         try:
-            compiled = compile_topic(topic, version, source_base_url=source_base_urls[version])
+            checked = check_topic(topic, version, source_base_url=source_base_urls[version])
+            compiled = checked.accepted()
         except Refused as problem:
             problems.append(f"{version}: {problem}")
             continue
+        _log_warnings(topic, version, checked)
         identity = str(resource.get("id") or path.name.removesuffix(".json"))
         catalogue.ship(version, ListedTopic(identity, resource, compiled, shipped=True))
     if len(problems) == len(FhirVersion):
         raise CannotStart(f"the topic file {path.name} fits no FHIR version: {'; '.join(problems)}")
     for problem_text in problems:
         log.info("topic not offered on one base", extra={"topic": topic.url, "reason": problem_text})
+
+
+def _log_warnings(topic: SubscriptionTopic, version: FhirVersion, checked: CheckedTopic) -> None:
+    """``hub topics check`` tells the hints too."""
+    for issue in checked.notes:
+        if issue.severity == WARNING:
+            told = {"topic": topic.url, "base": version.value, "element": issue.expression, "reason": issue.diagnostics}
+            log.warning("topic has no effect in part", extra=told)

@@ -14,6 +14,7 @@ from hub.domain.change import Resource
 from hub.domain.topic import SubscriptionTopic
 from hub.errors import HubError, Issue
 from hub.fhir.definitions import Definitions
+from hub.fhir.nearest import did_you_mean
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
 from hub.matching.search.reference import LiteralReference
 
@@ -93,7 +94,9 @@ def _compiled(written: str, facts: Definitions) -> Include:
     targets = [part for part in parts[1:] if part != "iterate"]
     parameter = facts.search_parameter(source, parts[0])
     if parameter is None or parameter.type != "reference":
-        raise HubError(f"{source} has no reference parameter {parts[0]} in FHIR {facts.version.number}")
+        references = (each.code for each in facts.search_parameters(source) if each.type == "reference")
+        said = f"{source} has no reference parameter {parts[0]} in FHIR {facts.version.number}."
+        raise HubError(said + did_you_mean(parts[0], references))
     unknown = [target for target in targets if target not in facts.resource_types]
     if unknown:
         raise HubError(f"there is no type {unknown[0]}")

@@ -12,6 +12,7 @@ from hub.domain.change import Resource
 from hub.domain.topic import SubscriptionTopic
 from hub.errors import HubError, Issue
 from hub.fhir.definitions import Definitions
+from hub.fhir.nearest import did_you_mean
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
 from hub.matching.search.reference import LiteralReference
 
@@ -69,6 +70,8 @@ def _compiled(written: str, facts: Definitions, source_base_url: str) -> Reverse
     code = rest.split(":")[0]
     parameter = facts.search_parameter(source, code)
     if parameter is None or parameter.type != "reference":
-        raise HubError(f"{source} has no reference parameter {code} in FHIR {facts.version.number}")
+        references = (each.code for each in facts.search_parameters(source) if each.type == "reference")
+        said = f"{source} has no reference parameter {code} in FHIR {facts.version.number}."
+        raise HubError(said + did_you_mean(code, references))
     expression = compile_expression(parameter.expression, facts, root_type=source)
     return ReverseInclude(source, code, expression, source_base_url)

@@ -20,6 +20,9 @@ Written = TypeVar("Written")
 Compiled = TypeVar("Compiled")
 MAX_TRIGGERS = 50
 """Each has a budget of its own, and one change may meet all of them (SECURITY E3)."""
+MAX_FILTERS = 500
+MAX_DIRECTIVES = 100
+"""Each include is an expression that takes milliseconds to compile; twenty thousand took minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,13 +117,24 @@ def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definition
     return facts.search_parameter(resource_type, allowed.parameter)
 
 
+def too_costly(topic: SubscriptionTopic) -> tuple[Issue, ...]:
+    """What of a topic there is more of than the hub works through (SECURITY E3)."""
+    directives = sum(len(shape.includes) + len(shape.rev_includes) for shape in topic.notification_shapes)
+    bounds = (
+        (len(topic.resource_triggers), MAX_TRIGGERS, "triggers, each judged for every change", "resourceTrigger"),
+        (len(topic.can_filter_by), MAX_FILTERS, "filters", "canFilterBy"),
+        (directives, MAX_DIRECTIVES, "include and revInclude directives", "notificationShape"),
+    )
+    return tuple(
+        Issue("too-costly", f"A topic may have {most} {what}; use several topics.", f"SubscriptionTopic.{name}")
+        for number, most, what, name in bounds
+        if number > most
+    )
+
+
 def _check_triggers_exist(topic: SubscriptionTopic) -> None:
-    if len(topic.resource_triggers) > MAX_TRIGGERS:
-        raise Unprocessable(
-            f"A topic may have {MAX_TRIGGERS} triggers, each judged for every change; use several topics.",
-            expression="SubscriptionTopic.resourceTrigger",
-            code="too-costly",
-        )
+    if costly := too_costly(topic):
+        raise Unprocessable(*costly)
     if not topic.resource_triggers and not topic.event_triggers:
         raise Unprocessable(
             "The topic has no trigger; add a resourceTrigger or an eventTrigger.", expression="SubscriptionTopic"
@@ -144,14 +158,23 @@ def _filter_warnings(topic: SubscriptionTopic, focus_types: frozenset[str], fact
     return [
         Issue(
             "not-supported",
-            f"'{entry.parameter}' is no search parameter of the focus in FHIR {facts.version.number}: "
-            "Subscriptions that filter by it are refused.",
+            _why_unknown(entry, focus_types, facts),
             f"SubscriptionTopic.canFilterBy[{position}]",
             "warning",
         )
         for position, entry in enumerate(topic.can_filter_by)
         if not any(filter_parameter(entry, focus, facts) for focus in _foci_of(entry, focus_types))
     ]
+
+
+def _why_unknown(entry: CanFilterBy, focus_types: frozenset[str], facts: Definitions) -> str:
+    if not _foci_of(entry, focus_types):
+        about = ", ".join(sorted(focus_types)[:10])
+        return f"No event of this topic is about {entry.resource}, so this filter is for nothing: name {about}."
+    return (
+        f"'{entry.parameter}' is no search parameter of the focus in FHIR {facts.version.number}: "
+        "Subscriptions that filter by it are refused."
+    )
 
 
 def _foci_of(entry: CanFilterBy, focus_types: frozenset[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from hub.domain.topic import EVERY_TYPE, EventTrigger, QueryCriteria, ResourceTr
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhir.definitions import Definitions, definitions
+from hub.fhir.nearest import did_you_mean
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
 from hub.matching.report import Fault, Refusals, Report
 from hub.matching.search import Query, compile_query
@@ -145,7 +146,8 @@ def compile_trigger(
 def _check_type(resource: str, facts: Definitions) -> None:
     if resource not in facts.resource_types | EVERY_TYPE:
         raise Unprocessable(
-            f"'{resource}' is no resource type of FHIR {facts.version.number}; write the name of one, or Resource.",
+            f"'{resource}' is no resource type of FHIR {facts.version.number}; write the name of one, or Resource."
+            + did_you_mean(resource, facts.resource_types),
             code="not-supported",
         )
 

@@ -214,3 +214,15 @@ async def test_elsewhere_a_basic_is_data_whatever_its_code(running: RunningHub, 
     assert created.status_code == 201
     outcome_of(await other.get(SEARCH), 405)
     outcome_of(await other.get("Basic/patient-change"), 404)
+
+
+async def test_warnings_and_hints_have_their_places_in_the_basic(api: Api) -> None:
+    body = topic(FhirVersion.R5, fresh_url(), "Patient") | {
+        "canFilterBy": [{"resource": "Patient", "filterParameter": "gender"}],
+        "notificationShape": [{"resource": "Patient", "include": ["Patient:organisation"]}],
+    }
+    answer = await api.post("Basic", write_basic_topic(body), Prefer="return=OperationOutcome")
+    done, *notes = answer.json()["issue"]
+    assert (answer.status_code, done["diagnostics"]) == (201, "published on /fhir/r4")
+    assert [each["severity"] for each in notes] == ["warning", "information"]
+    assert all(each["expression"][0].startswith("Basic.extension[") for each in notes)

@@ -160,6 +160,81 @@ async def test_a_topic_that_cannot_be_decided_exactly_is_refused_with_the_elemen
     assert ids_in(await api.get(f"SubscriptionTopic?url={url}")) == []
 
 
+NEVER: list[tuple[dict[str, Any], str]] = [
+    ({"supportedInteraction": ["create"], "fhirPathCriteria": "%previous.status = 'a'"}, "resourceTrigger[0]"),
+    ({"fhirPathCriteria": "%previous.exists() | %current.exists()"}, "resourceTrigger[0].fhirPathCriteria"),
+    ({"fhirPathCriteria": "status"}, "resourceTrigger[0].fhirPathCriteria"),
+    (
+        {"queryCriteria": {"current": "status=a&status:not=a", "previous": "status=b", "requireBoth": True}},
+        "resourceTrigger[0].queryCriteria.current",
+    ),
+]
+
+
+@pytest.mark.parametrize(("trigger", "element"), NEVER, ids=[element for _, element in NEVER])
+async def test_a_topic_that_the_lint_refuses_is_not_published(api: Api, trigger: dict[str, Any], element: str) -> None:
+    """Nothing silent: a trigger that can never fire, or decides nothing, is told when it is written."""
+    url = fresh_url()
+    answer = await api.post("SubscriptionTopic", topic(api.base, url, "Encounter", **trigger))
+    assert f"SubscriptionTopic.{element}" in expressions_of(answer, 422)
+    assert ids_in(await api.get(f"SubscriptionTopic?url={url}")) == []
+
+
+async def test_warnings_and_hints_are_told_to_who_asks_for_the_outcome(api: Api) -> None:
+    """Ruling 22: the answer to POST says where."""
+    body = topic(api.base, fresh_url(), "Patient") | {
+        "canFilterBy": [{"resource": "Patient", "filterParameter": "gender"}],
+        "notificationShape": [{"resource": "Patient", "include": ["Patient:organisation"]}],
+    }
+    answer = await api.post("SubscriptionTopic", body, Prefer="return=OperationOutcome")
+    assert answer.status_code == 201
+    done, *notes = answer.json()["issue"]
+    assert done["diagnostics"] == f"published on {api.base.path}"
+    assert [(each["severity"], each["expression"][0]) for each in notes] == [
+        ("warning", "SubscriptionTopic.notificationShape[0].include"),
+        ("information", "SubscriptionTopic.canFilterBy[0]"),
+    ]
+    assert "Did you mean 'organization'?" in notes[0]["diagnostics"]
+
+
+async def test_a_subscription_to_an_unknown_topic_hears_of_the_nearest(api: Api, receiver: Receiver) -> None:
+    async def said(asked: str) -> str:
+        (issue,) = outcome_of(await api.post("Subscription", subscription(api.base, receiver.inbox().url, asked)), 422)
+        return str(issue["diagnostics"])
+
+    assert f"Did you mean {SHIPPED}patient-change|1.0.0?" in await said(SHIPPED + "patient-chnage")
+    assert f"Did you mean {SHIPPED}patient-change|1.0.0?" in await said(f"{PATIENT_CHANGE}|3")
+    assert "Did you mean" not in await said("http://example.org/quite/another-thing")
+
+
+async def test_a_topic_of_the_r6_ballot_is_read_from_the_operators_folder(
+    start_hub: StartHub, tmp_path: Path, receiver: Receiver
+) -> None:
+    """S-070: shown, and fired, as the R5 topic that it stands for."""
+    url = "http://example.org/topics/r6"
+    (tmp_path / "topics").mkdir()
+    body = {name: value for name, value in topic(FhirVersion.R5, url).items() if name != "resourceTrigger"} | {
+        "id": "r6",
+        "trigger": [{"resource": "Patient", "canFilterBy": [{"filterParameter": "gender"}]}],
+    }
+    (tmp_path / "topics" / "r6.json").write_text(json.dumps(body))
+    hub = await start_hub(topics_dir=tmp_path / "topics")
+    api, inbox = hub.api(FhirVersion.R5), receiver.inbox()
+    shown = (await api.get("SubscriptionTopic/r6")).json()
+    assert shown["resourceTrigger"] == [{"resource": "Patient"}] and "trigger" not in shown
+    await subscribe(api, inbox, url, filters=("gender=male",))
+    await api.put("Patient/1", patient("1", gender="female"))
+    await api.put("Patient/2", patient("2", gender="male"))
+    (event,) = (await inbox.event()).events
+    assert event.focus.endswith("Patient/2")
+
+
+async def test_a_topic_of_the_r6_ballot_is_not_written_through_a_base(api: Api) -> None:
+    body = {name: value for name, value in topic(api.base, fresh_url()).items() if name != "resourceTrigger"}
+    (issue,) = outcome_of(await api.post("SubscriptionTopic", body | {"trigger": [{"resource": "Patient"}]}), 400)
+    assert issue["expression"] == ["SubscriptionTopic.trigger"] and "HUB_TOPICS_DIR" in issue["diagnostics"]
+
+
 async def test_the_same_canonical_twice_on_one_base_is_a_conflict_and_on_two_bases_none(running: RunningHub) -> None:
     url = fresh_url()
     first, second = (running.api(base) for base in TOPIC_BASES)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from hub.authoring.check import Finding, check_written
+from hub.authoring.files import Written
 from hub.domain.versions import FhirVersion
 from tests.api.builders import encounter, fresh_id, subscribe
 from tests.api.harness import Api, RunningHub, outcome_of, running_hub
@@ -27,7 +29,7 @@ ENDS = "finished"  # in R5: completed
 # Which foci are told of when ``a`` is created as planned, then takes on the status, then is written once more as it is,
 # and ``b`` is created with that status.
 BOTH = EACH_CREATED = ["a", "b"]
-CHANGED, CREATED, EVERY = ["a"], ["b"], ["a", "a", "a", "b"]
+CHANGED, EVERY = ["a"], ["a", "a", "a", "b"]
 NEITHER: list[str] = []
 
 PUBLISHED: list[tuple[FhirVersion, str, str, list[str]]] = [
@@ -40,8 +42,6 @@ PUBLISHED: list[tuple[FhirVersion, str, str, list[str]]] = [
     (R5, "topics/fhir-candle/r5/subscriptiontopic-encounter-complete.json", ENDS, BOTH),
     (R5, "topics/fhir-candle/r5/SubscriptionTopic-encounter-complete.json", ENDS, BOTH),
     (R5, "topics/fhir-candle/r5/subscriptiontopic-encounter-complete-query.json", ENDS, BOTH),
-    # Without a query form the union of two booleans leaves an update undecided: only the create fires.
-    (R5, "topics/fhir-candle/r5/subscriptiontopic-encounter-complete-fhirpath.json", ENDS, CREATED),
     (R5, "topics/fhir-candle/r5/subscriptiontopic-encounter-create-interaction.json", ENDS, EACH_CREATED),
     # FHIR R5. ``admission`` has an eventTrigger too: support of it is optional, the resourceTrigger is decidable
     # (S-043). ``example`` lists updates only. ``account:not`` is no modifier of a reference: a Subscription that uses
@@ -71,7 +71,7 @@ PUBLISHED: list[tuple[FhirVersion, str, str, list[str]]] = [
 ]
 
 NOT_OF_THIS_VERSION = [("structure", "SubscriptionTopic.trigger")]
-"""``trigger`` is the R6 shape; R5 defines resourceTrigger and eventTrigger (S-069)."""
+"""``trigger`` is the R6 shape; R5 defines resourceTrigger and eventTrigger (S-069). As files they are read, below."""
 
 
 def value_set_not_held(trigger: int, current: int, fhirpath: int) -> list[tuple[str, str]]:
@@ -82,7 +82,11 @@ def value_set_not_held(trigger: int, current: int, fhirpath: int) -> list[tuple[
     return [("not-supported", query), ("not-supported", f"{here}.extension[{fhirpath}].valueString")]
 
 
+UNION_FOR_OR = [("value", "SubscriptionTopic.resourceTrigger[0].fhirPathCriteria")]
+"""Without a query form the union of two booleans would leave every update undecided (S-042)."""
+
 REFUSED = [
+    (R5, "topics/fhir-candle/r5/subscriptiontopic-encounter-complete-fhirpath.json", UNION_FOR_OR),
     (R5, "core/R6-ballot/topics/SubscriptionTopic-admission-basic.json", NOT_OF_THIS_VERSION),
     (R5, "core/R6-ballot/topics/SubscriptionTopic-admission-lm.json", NOT_OF_THIS_VERSION),
     (R4, "topics/fhir-candle/r4/Basic-CDex-PASSubscriptionTopic.json", value_set_not_held(7, 2, 5)),
@@ -164,3 +168,60 @@ async def test_a_published_topic_is_refused_with_the_right_reason(
     found = [(issue["code"], issue["expression"][0]) for issue in outcome_of(await api.put(name, resource))]
     assert found == refusal
     assert (await api.get(name)).status_code in (404, 410)
+
+
+def linted(path: str, base: FhirVersion) -> Finding:
+    return check_written([Written(path, read(path))], [base])[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "path"), [row[:2] for row in PUBLISHED], ids=[f"{base}-{path}" for base, path, _, _ in PUBLISHED]
+)
+def test_the_lint_offers_a_published_topic_that_is_accepted(base: FhirVersion, path: str) -> None:
+    """``hub topics check`` and POST are of one mind."""
+    finding = linted(path, base)
+    assert finding.offered == (base,)
+    assert {said.issue.severity for said in finding.said} <= {"warning", "information"}
+
+
+OF_R6 = {
+    "core/R6-ballot/topics/SubscriptionTopic-admission-basic.json": {
+        # a search parameter of the example's own, which no registry has
+        "SubscriptionTopic.trigger[0].queryCriteria.previous",
+        "SubscriptionTopic.trigger[0].queryCriteria.current",
+    },
+    "core/R6-ballot/topics/SubscriptionTopic-admission-lm.json": {
+        # a logical model is no resource (S-070)
+        "SubscriptionTopic.trigger[0].resource",
+        "SubscriptionTopic.trigger[0].canFilterBy[0].resource",
+        "SubscriptionTopic.trigger[0].canFilterBy[1].resource",
+        "SubscriptionTopic.trigger[0].notificationShape[0].resource",
+    },
+}
+
+
+@pytest.mark.parametrize(("base", "path"), [row[:2] for row in REFUSED], ids=[row[1] for row in REFUSED])
+def test_the_lint_refuses_a_published_topic_for_the_same_reason(base: FhirVersion, path: str) -> None:
+    finding, wanted = linted(path, base), next(reasons for _, name, reasons in REFUSED if name == path)
+    errors = {said.issue.expression for said in finding.said if said.issue.severity == "error"}
+    assert finding.offered == ()
+    assert errors == OF_R6.get(path, {expression for _, expression in wanted})
+
+
+PUBLISHED_SLIPS = [
+    (
+        "core/R5/topics/SubscriptionTopic-example.json",
+        "resourceTrigger[0].fhirPathCriteria",
+    ),  # | for or, beside a query
+    ("core/R5/topics/SubscriptionTopic-example.json", "canFilterBy[3].modifier"),  # :not of a reference
+    ("core/R5/topics/SubscriptionTopic-admission.json", "canFilterBy[0].modifier"),  # in, not-in
+    ("core/R5/topics/SubscriptionTopic-admission.json", "notificationShape[0].include"),  # Encounter:observation
+    ("derived/topics/us-core-patient-data-feed.json", "canFilterBy[2]"),  # a filter that the topic itself defines
+]
+
+
+@pytest.mark.parametrize(("path", "place"), PUBLISHED_SLIPS)
+def test_the_lint_warns_of_the_slips_of_published_topics(path: str, place: str) -> None:
+    """S-042, S-046, S-048, S-057."""
+    warned = {said.issue.expression for said in linted(path, R5).said if said.issue.severity == "warning"}
+    assert f"SubscriptionTopic.{place}" in warned

@@ -75,7 +75,7 @@ def test_a_topic_is_read_in_full(version: FhirVersion) -> None:
             "%current.exists()",
             "d",
         ),
-        ResourceTrigger("Resource"),
+        ResourceTrigger("Resource", query=QueryCriteria(result_for_create=True)),
     )
     assert found.event_triggers == (EventTrigger("Encounter", (EventCode("http://e.org", "A01"),)),)
     assert found.can_filter_by == (CanFilterBy("patient.gender", "Encounter", "http://x.org/p"),)

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from hub.domain.change import EventCode, Interaction, Occasion
-from hub.domain.topic import CanFilterBy, EventTrigger, QueryCriteria, ResourceTrigger, SubscriptionTopic
+from hub.domain.topic import (
+    CanFilterBy,
+    EventTrigger,
+    NotificationShape,
+    QueryCriteria,
+    ResourceTrigger,
+    SubscriptionTopic,
+)
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhir.definitions import definitions
@@ -102,6 +109,22 @@ def test_a_type_that_exists_in_one_version_only_is_refused_in_the_others() -> No
     assert compile_topic(topic, FhirVersion.R5).focus_types == {"Transport"}
     with pytest.raises(Unprocessable):
         compile_topic(topic, FhirVersion.R4)
+
+
+def test_a_topic_with_thousands_of_filters_or_includes_is_refused() -> None:
+    """Each include is an expression to compile (SECURITY E3)."""
+    trigger = (ResourceTrigger("Encounter"),)
+    filters = tuple(CanFilterBy(f"f{n}") for n in range(501))
+    shape = NotificationShape("Encounter", ("Encounter:patient",) * 50, ("Provenance:target",) * 51)
+    with pytest.raises(Unprocessable) as refused:
+        compile_topic(
+            SubscriptionTopic(URL, resource_triggers=trigger, can_filter_by=filters, notification_shapes=(shape,)),
+            FhirVersion.R5,
+        )
+    assert [issue.expression for issue in refused.value.issues] == [
+        "SubscriptionTopic.canFilterBy",
+        "SubscriptionTopic.notificationShape",
+    ]
 
 
 def test_a_topic_with_hundreds_of_triggers_is_refused() -> None:
