@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hub.api.exchange import Exchange
 from hub.api.resources import ResourceRoutes
 from hub.api.search_request import asked_of
 from hub.api.topics import TopicRoutes
 from hub.api.wire import Answer
+from hub.beside import beside
 from hub.domain.change import ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Gone, NotFound, NotOffered
@@ -40,7 +42,7 @@ class BasicRoutes:
             held = await self._holds_topic(exchange)
             return await self._is_put_of_topic(exchange, held) if exchange.method == "PUT" else held
         if exchange.method == "POST" and not address.special:
-            return is_topic(read_json(await exchange.body()))
+            return is_topic(await _parsed(exchange))
         if address.special or exchange.method in ("GET", "HEAD"):
             await _check_search(exchange)
             return True
@@ -52,7 +54,7 @@ class BasicRoutes:
 
     async def _is_put_of_topic(self, exchange: Exchange, held: bool) -> bool:
         """Raises Conflict when a topic would become ordinary data, or ordinary data a topic."""
-        written = is_topic(read_json(await exchange.body()))
+        written = is_topic(await _parsed(exchange))
         reference = f"Basic/{exchange.address.id}"
         if held and not written:
             raise Conflict(f"{reference} is a SubscriptionTopic; give other data another id", expression="Basic.code")
@@ -67,6 +69,11 @@ class BasicRoutes:
         except (NotFound, Gone):
             return False
         return True
+
+
+async def _parsed(exchange: Exchange) -> dict[str, Any]:
+    raw = await exchange.body()
+    return await beside(len(raw), read_json, raw)
 
 
 async def _check_search(exchange: Exchange) -> None:

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope
 
 from hub.api.address import Address
 from hub.api.wire import Preference, asks_for_text, check_accept, check_content_type, header, headers_of, read_body
+from hub.beside import beside
 from hub.errors import Malformed, NotFound
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
@@ -89,11 +90,11 @@ class Exchange:
         if not raw:
             return None
         check_content_type(self.headers, self.address.base)
-        return read_json(raw)
+        return await beside(len(raw), read_json, raw)
 
-    def resource_in(self, raw: bytes) -> dict[str, Any]:
+    async def resource_in(self, raw: bytes) -> dict[str, Any]:
         """The resource in the body, of the type that the address names. Raises Malformed."""
-        resource = read_json(raw)
+        resource = await beside(len(raw), read_json, raw)
         wanted = self.address.type
         if resource.get("resourceType") != wanted:
             raise Malformed(f'write "resourceType": "{wanted}", as in the URL', expression=f"{wanted}.resourceType")

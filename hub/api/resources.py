@@ -10,6 +10,7 @@ from hub.api.exchange import ABOUT_THE_ANSWER, Exchange
 from hub.api.history import history_answer, read_history_page
 from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
+from hub.beside import beside
 from hub.domain.change import ResourceKey
 from hub.errors import Malformed, NotOffered
 from hub.fhir.definitions import definitions
@@ -66,7 +67,7 @@ class ResourceRoutes:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-none-exist")
         raw = await exchange.body()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         conditional = b"if-none-exist" in exchange.headers
         condition = read_written_query(exchange.header(b"if-none-exist")) if conditional else ()
         stored = await self.intake.create(_key(exchange), raw, resource, _repeatable(exchange, raw), condition)
@@ -76,7 +77,7 @@ class ResourceRoutes:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
         raw = await exchange.body()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         expected = if_match(exchange.headers)
         stored = await self.intake.update(_key(exchange), raw, resource, _repeatable(exchange, raw), expected)
         return _written(exchange, stored)
@@ -89,7 +90,7 @@ class ResourceRoutes:
             gone = await self.intake.delete_where(_key(exchange), query, repeatable, expected)
             return Answer(204, b"", version_header(gone.version, gone.last_updated.instant) if gone else {})
         raw = await exchange.body()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         repeatable = _repeatable(exchange, raw)
         stored = await self.intake.update_where(_key(exchange), query, raw, resource, repeatable, expected)
         return _written(exchange, stored)
@@ -102,7 +103,7 @@ class ResourceRoutes:
             change = partial(apply_json_patch, patch=read_json_patch(raw))
         else:
             facts = definitions(exchange.address.base)
-            change = partial(apply_fhirpath_patch, parameters=read_json(raw), facts=facts)
+            change = partial(apply_fhirpath_patch, parameters=await beside(len(raw), read_json, raw), facts=facts)
         expected = if_match(exchange.headers)
         stored = await self.intake.patch(_key(exchange), change, _repeatable(exchange, raw), expected)
         return _written(exchange, stored)

@@ -70,7 +70,7 @@ class SubscriptionRoutes:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-none-exist")
         raw = await exchange.definition()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         condition = exchange.headers.get(b"if-none-exist")
         repeatable = Repeatable.of(request_of(exchange), raw if condition is None else raw + b"\0" + condition)
         if first := await self._first_answer(exchange, repeatable):
@@ -128,7 +128,7 @@ class SubscriptionRoutes:
     async def _update(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        resource = exchange.resource_in(await exchange.definition())
+        resource = await exchange.resource_in(await exchange.definition())
         expected = if_match(exchange.headers)
         shown = await self.service.replace(_key(exchange), exchange.principal, resource, expected)
         return _written(exchange, shown)

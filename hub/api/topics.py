@@ -58,14 +58,14 @@ class TopicRoutes:
         exchange.refuse_parameters()
         exchange.refuse_conditions()
         raw = await exchange.definition()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         return _written(exchange, await self.service.publish(exchange.tenant, exchange.address.base, raw, resource))
 
     async def _update(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
         raw = await exchange.definition()
-        resource = exchange.resource_in(raw)
+        resource = await exchange.resource_in(raw)
         address, expected = exchange.address, if_match(exchange.headers)
         shown = await self.service.replace(exchange.tenant, address.base, address.id, raw, resource, expected)
         return _written(exchange, shown)

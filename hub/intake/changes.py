@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from hub.beside import beside
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Gone, NotFound, PreconditionFailed, Unavailable
@@ -76,13 +77,15 @@ class Intake:
     ) -> Stored:
         """POST. With ``if_none_exist`` the resource that is there already is answered instead (``created`` False)."""
         if not if_none_exist:
-            return await self.write(creation(named(key, repeatable), raw, resource, repeatable))
+            offer = await beside(len(raw), creation, named(key, repeatable), raw, resource, repeatable)
+            return await self.write(offer)
 
         async def attempt() -> Stored:
             condition = await self.find(key, if_none_exist)
             if condition.id and not condition.token:
                 return await self.read(replace(key, id=condition.id))
-            return await self.write(creation(named(key, repeatable), raw, resource, repeatable, condition))
+            offer = await beside(len(raw), creation, named(key, repeatable), raw, resource, repeatable, condition)
+            return await self.write(offer)
 
         if before := await self._repeated(key, repeatable):
             return before
@@ -92,7 +95,7 @@ class Intake:
         self, key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable, if_match: int | None
     ) -> Stored:
         """PUT, also of an id that was never seen (update-as-create counts as create, ruling 12)."""
-        return await self.write(replacement(key, raw, resource, repeatable, if_match))
+        return await self.write(await beside(len(raw), replacement, key, raw, resource, repeatable, if_match))
 
     async def update_where(
         self,
@@ -108,7 +111,10 @@ class Intake:
         async def attempt() -> Stored:
             condition = await self.find(key, query)
             found = addressed(key, condition, resource, repeatable)
-            return await self.write(conditional_replacement(found, raw, resource, repeatable, if_match, condition))
+            offer = await beside(
+                len(raw), conditional_replacement, found, raw, resource, repeatable, if_match, condition
+            )
+            return await self.write(offer)
 
         if before := await self._repeated(key, repeatable):
             return before
@@ -142,9 +148,10 @@ class Intake:
             entry = await self._present(key)
             if if_match not in (None, entry.version):
                 break
-            patched = change(read_json(entry.body))
+            # however small the resource, a patch may look at it very often
+            offer = await asyncio.to_thread(_patched, key, change, entry, repeatable)
             try:
-                return await self.write(replacement(key, write_json(patched), patched, repeatable, entry.version))
+                return await self.write(offer)
             except PreconditionFailed:
                 continue  # somebody else wrote it meanwhile
         if if_match is not None:
@@ -303,6 +310,12 @@ class Intake:
         for (_, answer), accepted in zip(batch, answers, strict=True):
             if not answer.done():
                 answer.set_result(accepted)
+
+
+def _patched(key: ResourceKey, change: Callable[[Resource], Resource], entry: Entry, repeatable: Repeatable) -> Offer:
+    """``change`` of this very version, to be written only if it is still present."""
+    patched = change(read_json(entry.body))
+    return replacement(key, write_json(patched), patched, repeatable, entry.version)
 
 
 def _earlier(entry: Entry) -> ChangeId | None:

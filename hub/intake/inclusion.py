@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from hub.beside import beside
 from hub.domain.change import Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Content
 from hub.domain.versions import FhirVersion
 from hub.fhir.json import read_json
 from hub.intake.registry import Registry
 from hub.intake.reverse_includes import ReverseIncludes
-from hub.matching.includes import DEEPEST_ITERATION, MOST_INCLUDED
+from hub.matching.includes import DEEPEST_ITERATION, MOST_INCLUDED, CompiledIncludes
 from hub.matching.topics import CompiledTopic
 from hub.reading.events import shown
 from hub.store.changes import Changes, Entry
@@ -61,7 +62,7 @@ class Inclusion:
             seen.update(fresh)
             entries = await self._present(change.key, fresh)
             found += [self._reference(change.key, entry) for entry in entries]
-            names = [name for entry in entries for name in includes.references(read_json(shown(entry)), iterating=True)]
+            names = [name for entry in entries for name in await _iterated(includes, entry)]
         return tuple(found)
 
     async def _named(self, change: ResourceChange, topic: CompiledTopic) -> list[tuple[str, str]]:
@@ -83,3 +84,9 @@ class Inclusion:
     def _reference(self, focus: ResourceKey, entry: Entry) -> IncludedReference:
         key = ResourceKey(focus.tenant, focus.base, entry.type, entry.resource_id)
         return IncludedReference(self._layout.partition_of(key).index, entry.id, key.reference)
+
+
+async def _iterated(includes: CompiledIncludes, entry: Entry) -> list[tuple[str, str]]:
+    """What an included resource refers to in turn, where the topic goes on from it."""
+    body = shown(entry)
+    return includes.references(await beside(len(body), read_json, body), iterating=True)

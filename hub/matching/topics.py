@@ -122,6 +122,7 @@ def too_costly(topic: SubscriptionTopic) -> tuple[Issue, ...]:
     directives = sum(len(shape.includes) + len(shape.rev_includes) for shape in topic.notification_shapes)
     bounds = (
         (len(topic.resource_triggers), MAX_TRIGGERS, "triggers, each judged for every change", "resourceTrigger"),
+        (len(topic.event_triggers), MAX_TRIGGERS, "triggers for events", "eventTrigger"),
         (len(topic.can_filter_by), MAX_FILTERS, "filters", "canFilterBy"),
         (directives, MAX_DIRECTIVES, "include and revInclude directives", "notificationShape"),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
+from hub.beside import beside
 from hub.domain.change import ChangeId, ChangeName, Interaction, Resource, ResourceChange, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import NotFound
@@ -13,8 +13,6 @@ from hub.reading.events import shown
 from hub.store.changes import NO_PREVIOUS, Changes, Entry
 from hub.store.keys import Layout, Partition
 
-LONG_BODY_BYTES = 64 * 1024
-"""Longer ones are parsed beside the event loop."""
 _WITHOUT_PREVIOUS = (Interaction.CREATE, Interaction.EVENT)
 
 
@@ -69,4 +67,4 @@ async def _state(entry: Entry | None) -> Resource | None:
     if entry is None or not entry.body:
         return None
     body = shown(entry)
-    return await asyncio.to_thread(read_json, body) if len(body) > LONG_BODY_BYTES else read_json(body)
+    return await beside(len(body), read_json, body)
