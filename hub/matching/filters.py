@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from hub.domain.change import Resource
 from hub.domain.subscription import FilterBy
@@ -26,11 +27,12 @@ class CompiledFilters:
     """Focus type -> its clauses, joined by AND. ``by_type`` None: no filter at all, every focus passes.
 
     A type that is not a key is never notified: a filter names other types, or it lacks a parameter (S-094).
-    ``warnings`` go into the answer to the client.
+    ``warnings`` go into the answer to the client; ``written`` is what was compiled.
     """
 
     by_type: Mapping[str, tuple[Clause, ...]] | None
     warnings: tuple[Issue, ...] = ()
+    written: tuple[FilterBy, ...] = ()
 
     def clauses(self, resource_type: str) -> tuple[Clause, ...] | None:
         """The conditions for a focus of this type; None when the type is not notified."""
@@ -41,6 +43,9 @@ class CompiledFilters:
         clauses = self.clauses(resource_type)
         return clauses is not None and all(clause.matches(focus) for clause in clauses)
 
+
+_Blank = Callable[[Sequence[str]], Clause]
+"""A clause without its value: told the values of all filters, it is the clause."""
 
 NO_FILTERS = CompiledFilters(None)
 
@@ -76,7 +81,8 @@ class _Compiler:
                 "name the type of each filter, or use one Subscription for each type.",
                 expression="filterBy",
             )
-        return CompiledFilters(by_type, _repetitions(by_type))
+        written = tuple(filter_by for _, filter_by in self._filters)
+        return CompiledFilters(by_type, _repetitions(by_type), written)
 
     def _check_types(self, named: set[str]) -> None:
         unknown = named - self._topic.focus_types
@@ -93,15 +99,44 @@ class _Compiler:
         """None when a filter that applies to the type asks for a parameter that it does not have (S-094)."""
         clauses: list[Clause] = []
         answerable = True
-        for path, filter_by in self._filters:
-            if not filter_by.parameter or _bare(filter_by.resource_type) not in ("", resource_type):
-                continue
+        for _, path, filter_by in self._applicable(resource_type):
             allowed, parameter = self._meaning(filter_by, resource_type)
             if allowed is None or parameter is None:
                 answerable = False
             else:
                 clauses += self._compiled(path, filter_by, allowed, parameter, resource_type)
         return tuple(clauses) if answerable else None
+
+    def _applicable(self, resource_type: str) -> list[tuple[int, str, FilterBy]]:
+        """(position, path, filter) of those that ask something of this type."""
+        return [
+            (position, path, filter_by)
+            for position, (path, filter_by) in enumerate(self._filters)
+            if filter_by.parameter and _bare(filter_by.resource_type) in ("", resource_type)
+        ]
+
+    def blanks(self, resource_type: str) -> tuple[_Blank, ...] | None:
+        """The clauses of a type without their values; None as ``_clauses`` (S-094)."""
+        blanks = []
+        for position, _, filter_by in self._applicable(resource_type):
+            allowed, parameter = self._meaning(filter_by, resource_type)
+            if allowed is None or parameter is None:
+                return None
+            blanks.append(partial(self._fill, position, filter_by, allowed, parameter, resource_type))
+        return tuple(blanks)
+
+    def _fill(
+        self,
+        position: int,
+        filter_by: FilterBy,
+        allowed: CanFilterBy,
+        parameter: SearchParameter,
+        resource_type: str,
+        values: Sequence[str],
+    ) -> Clause:
+        value, comparator = values[position], filter_by.comparator
+        filled = FilterBy(filter_by.parameter, value, filter_by.resource_type, comparator, filter_by.modifier)
+        return self._clause(filled, allowed, parameter, resource_type)
 
     def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, SearchParameter | None]:
         allowed = self._topic.allowed_filter(filter_by.parameter, resource_type)
@@ -210,3 +245,36 @@ def _bare(resource_type: str) -> str:
     """The name of a type; "" for none and for the types that stand for all."""
     name = resource_type.removeprefix(STRUCTURE_DEFINITION)
     return "" if name in EVERY_TYPE else name
+
+
+class FilterForm:
+    """What Subscriptions have in common whose filters differ in their values only. Given values, it is their filters.
+
+    Whatever can be said without the values is worked out once for each focus type.
+    """
+
+    def __init__(self, filters: tuple[FilterBy, ...], topic: CompiledTopic) -> None:
+        """``filters`` are those of one of them, which ``compile_filters`` accepted for ``topic``."""
+        self.filters = tuple(replace(filter_by, value="") for filter_by in filters)
+        self._compiler = _Compiler(self.filters, topic)
+        self._named = {_bare(filter_by.resource_type) for filter_by in filters} - {""}
+        self._by_type: dict[str, tuple[_Blank, ...] | None] = {}
+
+    def written(self, values: Sequence[str]) -> tuple[FilterBy, ...]:
+        """The filters as they were given to ``compile_filters``; a value for each, in order."""
+        return tuple(replace(each, value=value) for each, value in zip(self.filters, values, strict=True))
+
+    def filled(self, resource_type: str, values: Sequence[str]) -> CompiledFilters:
+        """What ``compile_filters`` made of them, for foci of one type."""
+        if resource_type not in self._by_type:
+            self._by_type[resource_type] = self._blanks(resource_type)
+        blanks = self._by_type[resource_type]
+        if blanks is None:
+            return CompiledFilters({})
+        return CompiledFilters({resource_type: tuple([blank(values) for blank in blanks])})
+
+    def _blanks(self, resource_type: str) -> tuple[_Blank, ...] | None:
+        """None when the type is not notified."""
+        if self._named and resource_type not in self._named:
+            return None
+        return self._compiler.blanks(resource_type)

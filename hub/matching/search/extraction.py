@@ -13,7 +13,8 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Refused, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
-from hub.matching.search import reference, token, uri
+from hub.matching.search import date, number, quantity, reference, token, uri
+from hub.matching.search.threshold import Extent, Hull, hulls
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,20 @@ class Extraction:
         """The equality keys of the resource; empty for types of value that have none. Raises as ``read`` does."""
         with self.read(resource) as items:
             return frozenset(key for fhir_type, value in items for key in self._keys(fhir_type, value))
+
+    def hulls_of(self, resource: Resource) -> dict[str, Hull]:
+        """From where to where the elements reach, by unit; empty for types that are not ordered. Raises as ``read``."""
+        with self.read(resource) as items:
+            return hulls(extent for fhir_type, value in items for extent in self._extents(fhir_type, value))
+
+    def _extents(self, fhir_type: str, value: Any) -> Iterator[Extent]:
+        match self.parameter.type:
+            case "date":
+                yield from date.extents_of(fhir_type, value)
+            case "number":
+                yield from number.extents_of(fhir_type, value)
+            case "quantity":
+                yield from quantity.extents_of(fhir_type, value)
 
     def _keys(self, fhir_type: str, value: Any) -> Iterator[str]:
         match self.parameter.type:
