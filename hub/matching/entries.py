@@ -16,6 +16,7 @@ Filing = tuple[int, int]
 """(number of the list, place in it): where a Subscription is filed."""
 
 _HEAD = Struct("<II")
+_FILING_BYTES = 12
 _FORM = Struct("<I")
 _ENCODING = ("utf-8", "surrogatepass")
 """A JSON string can hold half a surrogate pair."""
@@ -24,9 +25,12 @@ _ENCODING = ("utf-8", "surrogatepass")
 def write_entry(version: int, filings: Sequence[Filing], form: int, values: Sequence[str]) -> bytes:
     """``form`` is the number of what the values belong to."""
     texts = [value.encode(*_ENCODING) for value in values]
-    numbers = (number for filing in filings for number in filing)
-    head = _HEAD.pack(version, len(filings)) + _filings(len(filings)).pack(*numbers)
-    return head + _lengths(len(texts)).pack(form, *map(len, texts)) + b"".join(texts)
+    numbers = [version, len(filings)]
+    for filing in filings:
+        numbers += filing
+    numbers.append(form)
+    numbers += map(len, texts)
+    return _layout(len(filings), len(texts)).pack(*numbers) + b"".join(texts)
 
 
 def version_of(entry: bytes) -> int:
@@ -34,13 +38,14 @@ def version_of(entry: bytes) -> int:
 
 
 def filings_of(entry: bytes) -> list[Filing]:
-    numbers = _filings(_HEAD.unpack_from(entry)[1]).unpack_from(entry, _HEAD.size)
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    count = _HEAD.unpack_from(entry)[1]
+    numbers = _layout(count, 0).unpack_from(entry)
+    return [(numbers[at], numbers[at + 1]) for at in range(2, 2 + 2 * count, 2)]
 
 
 def filters_in(entry: bytes) -> bytes:
     """Form and values: two Subscriptions whose filters are the same have the same."""
-    return entry[_HEAD.size + _filings(_HEAD.unpack_from(entry)[1]).size :]
+    return entry[_HEAD.size + _FILING_BYTES * _HEAD.unpack_from(entry)[1] :]
 
 
 def form_in(filters: bytes) -> int:
@@ -49,17 +54,17 @@ def form_in(filters: bytes) -> int:
 
 def values_in(filters: bytes, count: int) -> tuple[str, ...]:
     """``count`` is how many values the form has."""
-    layout = _lengths(count)
-    values, start = [], layout.size
-    for length in layout.unpack_from(filters)[1:]:
+    lengths = _lengths(count).unpack_from(filters)[1:]
+    values, start = [], _FORM.size * (1 + count)
+    for length in lengths:
         values.append(filters[start : start + length].decode(*_ENCODING))
         start += length
     return tuple(values)
 
 
 @lru_cache(maxsize=512)
-def _filings(count: int) -> Struct:
-    return Struct("<" + "Iq" * count)
+def _layout(filings: int, values: int) -> Struct:
+    return Struct("<II" + "Iq" * filings + "I" + "I" * values)
 
 
 @lru_cache(maxsize=64)

@@ -17,9 +17,10 @@ MOST_IN_A_BLOCK = 1024
 
 
 class Postings:
-    """Place -> the names filed there, each once. Places are whole numbers."""
+    """Place -> the names filed there, each once. Places are whole numbers. ``number`` is its keeper's name for it."""
 
     def __init__(self) -> None:
+        self.number = 0
         self._few: dict[int, str | tuple[str, ...]] = {}
         self._many: dict[int, dict[str, None]] = {}
 

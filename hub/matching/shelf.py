@@ -50,7 +50,7 @@ class _Source:
         try:
             if self.equalities:
                 for key in extraction.keys_of(focus):
-                    found.update(self.equalities.at(_place_of(key)))
+                    found.update(self.equalities.at(hash(key) & _PLACE_BITS))
             if self.axes:
                 self._compare(extraction, focus, tell, found)
         except FHIRPathEvaluationError as error:
@@ -84,8 +84,6 @@ class Shelf:
         self._by_type: dict[str, list[_Source]] = {}
         self._every_time: dict[frozenset[str], Postings] = {}
         self._lists: dict[int, _List] = {}
-        self._numbers: dict[int, int] = {}
-        """Identity of a list -> its number."""
         self._newest_number = 0
 
     def add(self, name: str, by_type: Mapping[str, Clauses] | None) -> list[Filing]:
@@ -93,18 +91,20 @@ class Shelf:
         if by_type is None:
             self._unfiltered[name] = None
             return []
-        filings: dict[Filing, None] = {}
+        filings: list[Filing] = []
         every_time = []
         for resource_type, clauses in by_type.items():
             found = self._filings(resource_type, clauses)
-            filings.update(dict.fromkeys(found))
+            filings += found
             if not found:
                 every_time.append(resource_type)
         if every_time:
-            filings[self._filing_every_time(frozenset(every_time))] = None
+            filings.append(self._filing_every_time(frozenset(every_time)))
+        if len(filings) > 1:
+            filings = list(dict.fromkeys(filings))
         for number, place in filings:
             self._lists[number].kept.add(place, name)
-        return list(filings)
+        return filings
 
     def remove(self, name: str, filings: list[Filing]) -> None:
         """``filings`` are those that ``add`` gave."""
@@ -140,26 +140,20 @@ class Shelf:
 
     def _filings(self, resource_type: str, clauses: Clauses) -> list[Filing]:
         """Under the equality that the fewest changes, then the fewest others share; else under a comparison."""
-        equalities = [
-            (clause, [_place_of(key) for key in keys])
-            for clause in clauses
-            if (keys := clause.equality_keys()) is not None
-        ]
+        equalities = [(clause, keys) for clause in clauses if (keys := clause.equality_keys()) is not None]
         if not equalities:
             return self._compared(resource_type, clauses)
-        best = 0
+        clause, keys = equalities[0]
         if len(equalities) > 1:
-            worths = [(_rank(clause), self._sharing(resource_type, clause, places)) for clause, places in equalities]
-            best = worths.index(min(worths))
-        clause, places = equalities[best]
+            clause, keys = min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))
         source = self._source(resource_type, clause)
         number = self._number(source.equalities, source)
-        return [(number, place) for place in places]
+        return [(number, hash(key) & _PLACE_BITS) for key in keys]
 
-    def _sharing(self, resource_type: str, clause: Clause, places: list[int]) -> int:
+    def _sharing(self, resource_type: str, clause: Clause, keys: frozenset[str]) -> int:
         """How many are filed there already."""
         source = self._known_source(resource_type, clause)
-        return sum(len(source.equalities.at(place)) for place in places) if source else 0
+        return sum(len(source.equalities.at(hash(key) & _PLACE_BITS)) for key in keys) if source else 0
 
     def _compared(self, resource_type: str, clauses: Clauses) -> list[Filing]:
         """Windows before comparisons with one end only, which about half of all values fulfil."""
@@ -204,17 +198,15 @@ class Shelf:
         unit: str = "",
         types: frozenset[str] = frozenset(),
     ) -> int:
-        number = self._numbers.get(id(kept))
-        if number is None:
-            number = self._newest_number = self._newest_number + 1
-            self._numbers[id(kept)] = number
-            self._lists[number] = _List(kept, source, unit, types)
-        return number
+        if not kept.number:
+            kept.number = self._newest_number = self._newest_number + 1
+            self._lists[kept.number] = _List(kept, source, unit, types)
+        return kept.number
 
     def _drop(self, number: int) -> None:
         """An empty list, and what has nothing but it."""
         gone = self._lists.pop(number)
-        del self._numbers[id(gone.kept)]
+        gone.kept.number = 0
         source = gone.source
         if source is None:
             del self._every_time[gone.types]
@@ -254,7 +246,3 @@ def _rank(clause: Clause) -> int:
     if "Patient" in parameter.target or parameter.code in ("_id", "identifier"):
         return 0
     return 1 if parameter.type == "reference" else 2
-
-
-def _place_of(key: str) -> int:
-    return hash(key) & _PLACE_BITS

@@ -14,9 +14,13 @@ from hub.matching.search.threshold import FARTHEST, Hull, Side, Threshold
 
 
 class SortedPostings:
-    """The Subscriptions whose comparisons look at the same side; windows are narrower than 2 to the power of ``width``."""
+    """The Subscriptions whose comparisons look at the same side; windows are narrower than 2 to the power of ``width``.
+
+    ``number`` is its keeper's name for it.
+    """
 
     def __init__(self, side: Side, width: int) -> None:
+        self.number = 0
         self._side = side
         self._width = width
         self._places = SortedPlaces()

@@ -175,9 +175,8 @@ def measure_comparisons(subscriptions: int) -> None:
     none, *others = interleaved(ROUNDS, *tasks)
     for count, taken in zip(counts[1:], others, strict=True):
         print(f"{count:9,} comparisons that do not match add {taken - none:5.2f} µs to {none:.1f} µs")
-    print(
-        f"of which {FEW:,} add {others[1] - others[0]:.2f} µs and {subscriptions:,} {others[2] - others[0]:.2f} µs to one"
-    )
+    one, thousand, all_of_them = others
+    print(f"beside one, {FEW:,} add {thousand - one:.2f} µs and {subscriptions:,} add {all_of_them - one:.2f} µs")
 
 
 def measure_collections(index: MatchIndex) -> None:

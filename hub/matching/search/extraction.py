@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +15,12 @@ from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
 from hub.matching.search import date, number, quantity, reference, token, uri
 from hub.matching.search.threshold import Extent, Hull, hulls
+
+_EXTENTS: dict[str, Callable[[str, Any], Iterator[Extent]]] = {
+    "date": date.extents_of,
+    "number": number.extents_of,
+    "quantity": quantity.extents_of,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +55,10 @@ class Extraction:
     def hulls_of(self, resource: Resource) -> dict[str, Hull]:
         """From where to where the elements reach, by unit; empty for types that are not ordered. Raises as ``read``."""
         with self.read(resource) as items:
-            return hulls(extent for fhir_type, value in items for extent in self._extents(fhir_type, value))
-
-    def _extents(self, fhir_type: str, value: Any) -> Iterator[Extent]:
-        match self.parameter.type:
-            case "date":
-                yield from date.extents_of(fhir_type, value)
-            case "number":
-                yield from number.extents_of(fhir_type, value)
-            case "quantity":
-                yield from quantity.extents_of(fhir_type, value)
+            extents_of = _EXTENTS.get(self.parameter.type)
+            if extents_of is None:
+                return {}
+            return hulls([extent for fhir_type, value in items for extent in extents_of(fhir_type, value)])
 
     def _keys(self, fhir_type: str, value: Any) -> Iterator[str]:
         match self.parameter.type:

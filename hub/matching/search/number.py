@@ -34,7 +34,8 @@ class Span:
 
     @classmethod
     def point(cls, number: Decimal) -> Span:
-        return cls((number, 0), (number, 0))
+        bound = (number, 0)
+        return cls(bound, bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ def extents_of(fhir_type: str, value: Any) -> Iterator[Extent]:
 
 
 def extent_of(span: Span, units: tuple[str, ...] = ("",)) -> Extent:
-    return Extent(decimal_place(*span.low), decimal_place(*span.high), units)
+    start = decimal_place(*span.low)
+    return Extent(start, start if span.high is span.low else decimal_place(*span.high), units)
 
 
 def decimal_of(value: Any) -> Decimal | None:

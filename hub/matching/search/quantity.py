@@ -103,11 +103,15 @@ def extents_of(fhir_type: str, value: Any) -> Iterator[Extent]:
         yield extent_of(span_of_value, ("", *_unit_names(quantity)))
 
 
-def _unit_names(quantity: Any) -> set[str]:
+def _unit_names(quantity: Any) -> Iterator[str]:
     """Every ``Unit.name`` that this quantity answers to; texts only, nothing else can be asked for."""
-    system, code, unit = (quantity.get(name) for name in ("system", "code", "unit"))
-    names = {f"|{text}" for text in (code, unit) if isinstance(text, str) and text}
-    return names | ({f"{system}|{code}"} if system and isinstance(system, str) and isinstance(code, str) else set())
+    system, code, unit = quantity.get("system"), quantity.get("code"), quantity.get("unit")
+    if isinstance(code, str) and code:
+        yield f"|{code}"
+        if isinstance(system, str) and system:
+            yield f"{system}|{code}"
+    if isinstance(unit, str) and unit and unit != code:
+        yield f"|{unit}"
 
 
 def _as_quantity(fhir_type: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal
 from enum import IntEnum
+from typing import NamedTuple
 
 FARTHEST = 2**62
 """Stands for everything beyond, so that a place fits into 64 bits."""
@@ -48,8 +49,7 @@ class Threshold:
     unit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """From where to where one element reaches, and the names of the units that it can be asked for in."""
 
     start: int
@@ -66,8 +66,7 @@ class Hull:
     latest_start: int
     earliest_end: int
 
-    def widen(self, extent: Extent) -> None:
-        start, end = extent.start, extent.end
+    def widen(self, start: int, end: int) -> None:
         self.lowest = min(self.lowest, start, end)
         self.highest = max(self.highest, start, end)
         self.latest_start = max(self.latest_start, start)
@@ -77,12 +76,12 @@ class Hull:
 def hulls(extents: Iterable[Extent]) -> dict[str, Hull]:
     """By unit, the hull of all elements that can be asked for in it."""
     found: dict[str, Hull] = {}
-    for extent in extents:
-        for unit in extent.units:
-            hull = found.get(unit)
-            if hull is None:
-                hull = found[unit] = Hull(FARTHEST, -FARTHEST, -FARTHEST, FARTHEST)
-            hull.widen(extent)
+    for start, end, units in extents:
+        for unit in units:
+            if unit in found:
+                found[unit].widen(start, end)
+            else:
+                found[unit] = Hull(min(start, end), max(start, end), start, end)
     return found
 
 
