@@ -12,57 +12,20 @@ Focus types that ask the same of a Subscription share its filing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from hub.domain.change import Resource
-from hub.fhirpath import FHIRPathEvaluationError
 from hub.matching.entries import Filing
 from hub.matching.postings import Postings
 from hub.matching.search import Clause
-from hub.matching.search.extraction import Extraction
-from hub.matching.search.threshold import UNREADABLE, Side, Threshold
+from hub.matching.search.threshold import Side, Threshold
+from hub.matching.source import Source, Tell, place_of
 from hub.matching.thresholds import Axis, SortedPostings, joined
 
 Clauses = tuple[Clause, ...]
-Tell = Callable[[str, str], None]
-"""Hears (parameter, reason) of values that could not be read."""
 
-_PLACE_BITS = 2**60 - 1
-"""A place under a value is the hash of its key: 32 bytes instead of a string. Who shares it by accident is judged."""
 _ONLY_PLACE = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Source:
-    """One parameter, on each focus type that somebody asks it of."""
-
-    code: str
-    extractions: dict[str, Extraction] = field(default_factory=dict)
-    equalities: Postings = field(default_factory=Postings)
-    axes: dict[str, Axis] = field(default_factory=dict)
-
-    def fits(self, resource_type: str, extraction: Extraction) -> bool:
-        return self.extractions.get(resource_type, extraction) is extraction
-
-    def find(self, resource_type: str, focus: Resource, tell: Tell, found: set[str]) -> None:
-        extraction = self.extractions[resource_type]
-        try:
-            if self.equalities:
-                for key in extraction.keys_of(focus):
-                    found.update(self.equalities.at(hash(key) & _PLACE_BITS))
-            if self.axes:
-                self._compare(extraction, focus, tell, found)
-        except FHIRPathEvaluationError as error:
-            tell(self.code, str(error))
-
-    def _compare(self, extraction: Extraction, focus: Resource, tell: Tell, found: set[str]) -> None:
-        for unit, hull in extraction.hulls_of(focus).items():
-            axis = self.axes.get(unit)
-            for names in axis.met_by(hull) if axis else ():
-                found.update(names)
-            if unit == UNREADABLE and self.axes.keys() - {""}:
-                tell(self.code, "an element is not built as its type says, so its unit cannot be told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +33,7 @@ class _List:
     """A list with a number, and where to take it away from when it is empty."""
 
     kept: Postings | SortedPostings
-    source: _Source | None = None
+    source: Source | None = None
     unit: str = ""
     types: frozenset[str] = frozenset()
 
@@ -80,8 +43,8 @@ class Shelf:
 
     def __init__(self) -> None:
         self._unfiltered: dict[str, None] = {}
-        self._sources: dict[str, list[_Source]] = {}
-        self._by_type: dict[str, list[_Source]] = {}
+        self._sources: dict[str, list[Source]] = {}
+        self._by_type: dict[str, list[Source]] = {}
         self._every_time: dict[frozenset[str], Postings] = {}
         self._lists: dict[int, _List] = {}
         self._newest_number = 0
@@ -148,12 +111,12 @@ class Shelf:
             clause, keys = min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))
         source = self._source(resource_type, clause)
         number = self._number(source.equalities, source)
-        return [(number, hash(key) & _PLACE_BITS) for key in keys]
+        return [(number, place_of(key)) for key in keys]
 
     def _sharing(self, resource_type: str, clause: Clause, keys: frozenset[str]) -> int:
         """How many are filed there already."""
         source = self._known_source(resource_type, clause)
-        return sum(len(source.equalities.at(hash(key) & _PLACE_BITS)) for key in keys) if source else 0
+        return sum(len(source.equalities.at(place_of(key))) for key in keys) if source else 0
 
     def _compared(self, resource_type: str, clauses: Clauses) -> list[Filing]:
         """Windows before comparisons with one end only, which about half of all values fulfil."""
@@ -165,7 +128,7 @@ class Shelf:
         source = self._source(resource_type, clause)
         return [self._filing_compared(source, threshold) for threshold in thresholds]
 
-    def _filing_compared(self, source: _Source, threshold: Threshold) -> Filing:
+    def _filing_compared(self, source: Source, threshold: Threshold) -> Filing:
         kept = source.axes.setdefault(threshold.unit, Axis()).list_for(threshold)
         return self._number(kept, source, threshold.unit), threshold.at
 
@@ -173,18 +136,18 @@ class Shelf:
         kept = self._every_time.setdefault(types, Postings())
         return self._number(kept, types=types), _ONLY_PLACE
 
-    def _known_source(self, resource_type: str, clause: Clause) -> _Source | None:
+    def _known_source(self, resource_type: str, clause: Clause) -> Source | None:
         extraction = clause.extraction
         for source in self._sources.get(extraction.parameter.code, ()):
             if source.fits(resource_type, extraction):
                 return source
         return None
 
-    def _source(self, resource_type: str, clause: Clause) -> _Source:
+    def _source(self, resource_type: str, clause: Clause) -> Source:
         extraction = clause.extraction
         source = self._known_source(resource_type, clause)
         if source is None:
-            source = _Source(extraction.parameter.code)
+            source = Source(extraction.parameter.code)
             self._sources.setdefault(source.code, []).append(source)
         if resource_type not in source.extractions:
             source.extractions[resource_type] = extraction
@@ -194,7 +157,7 @@ class Shelf:
     def _number(
         self,
         kept: Postings | SortedPostings,
-        source: _Source | None = None,
+        source: Source | None = None,
         unit: str = "",
         types: frozenset[str] = frozenset(),
     ) -> int:
@@ -219,13 +182,13 @@ class Shelf:
         if not source.axes and not source.equalities:
             self._forget(source)
 
-    def _forget(self, source: _Source) -> None:
+    def _forget(self, source: Source) -> None:
         _take_out(self._sources, source.code, source)
         for resource_type in source.extractions:
             _take_out(self._by_type, resource_type, source)
 
 
-def _take_out(sources: dict[str, list[_Source]], name: str, gone: _Source) -> None:
+def _take_out(sources: dict[str, list[Source]], name: str, gone: Source) -> None:
     sources[name] = [source for source in sources[name] if source is not gone]
     if not sources[name]:
         del sources[name]
