@@ -9,10 +9,11 @@ filters that are the same are judged once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from hub.domain.change import Interaction, Resource, ResourceChange
+from hub.domain.change import Interaction, ResourceChange
 from hub.domain.subscription import FilterBy, SubscriptionKey
 from hub.domain.topic import EVERY_TYPE
 from hub.domain.versions import FhirVersion
@@ -28,6 +29,9 @@ from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger
 ANY_TYPE = "*"
 
 Occasion = tuple[str, FhirVersion, str, Interaction]
+
+MOST_COMPILED = 10_000
+"""Filters that are judged every time are kept compiled, about two kilobytes each; others are compiled when found."""
 
 _FormKey = tuple[tuple[str, str, str, str], ...]
 
@@ -53,15 +57,14 @@ class _Form:
     filters: FilterForm
     members: int = 0
 
-    def judge(self, resource_type: str, focus: Resource, filters: bytes) -> bool | str:
-        """Whether the filters let the focus pass; a text says why that could not be told."""
-        try:
-            return self.filters.filled(resource_type, self.values(filters)).match(resource_type, focus)
-        except (FHIRPathEvaluationError, HubError) as error:
-            return str(error)
+    def compiled(self, resource_type: str, filters: bytes) -> CompiledFilters:
+        return self.filters.filled(resource_type, self.values(filters))
 
     def values(self, filters: bytes) -> tuple[str, ...]:
         return values_in(filters, len(self.key))
+
+
+_Compile = Callable[[_Form, str, bytes], CompiledFilters]
 
 
 class MatchIndex:
@@ -73,6 +76,7 @@ class MatchIndex:
         self._newest_form = 0
         self._groups: dict[tuple[str, CompiledTopic], _Group] = {}
         self._by_occasion: dict[Occasion, list[_Group]] = {}
+        self._compiled_often: _Compile = lru_cache(maxsize=MOST_COMPILED)(_Form.compiled)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -140,19 +144,27 @@ class MatchIndex:
         if focus is None:
             report(Fault(canonical, "filterBy", "the last state is not known, so filters cannot be judged"))
             return
-        verdicts: dict[bytes, bool | str] = {}
-        candidates = group.shelf.candidates(
+        every_time = group.shelf.judged_every_time(resource_type)
+        yield from self._passing(every_time, change, canonical, self._compiled_often, report)
+        found = group.shelf.candidates(
             resource_type, focus, lambda parameter, reason: report(Fault(canonical, parameter, reason))
         )
-        for key in candidates:
+        yield from self._passing(found - every_time, change, canonical, _Form.compiled, report)
+
+    def _passing(
+        self, keys: Iterable[str], change: ResourceChange, topic: str, compiled: _Compile, report: Report
+    ) -> Iterator[str]:
+        """Those whose filters let the change pass. Filters that are the same are judged once."""
+        verdicts: dict[bytes, bool | str] = {}
+        for key in keys:
             filters = filters_in(self._entries[key])
             verdict = verdicts.get(filters)
             if verdict is None:
-                verdict = verdicts[filters] = self._forms[form_in(filters)].judge(resource_type, focus, filters)
+                verdict = verdicts[filters] = _verdict(self._forms[form_in(filters)], filters, change, compiled)
             if verdict is True:
                 yield key
             elif verdict is not False:
-                report(Fault(canonical, "filterBy", verdict, key))
+                report(Fault(topic, "filterBy", verdict, key))
 
     def _groups_for(self, change: ResourceChange) -> Iterator[_Group]:
         for type_ in (change.key.type, ANY_TYPE):
@@ -187,6 +199,15 @@ class MatchIndex:
             groups[:] = [other for other in groups if other is not group]
             if not groups:
                 del self._by_occasion[occasion]
+
+
+def _verdict(form: _Form, filters: bytes, change: ResourceChange, compiled: _Compile) -> bool | str:
+    """Whether the filters let the focus pass; a text says why that could not be told."""
+    focus, resource_type = change.focus, change.key.type
+    try:
+        return focus is not None and compiled(form, resource_type, filters).match(resource_type, focus)
+    except (FHIRPathEvaluationError, HubError) as error:
+        return str(error)
 
 
 def _check_base(key: str, topic: CompiledTopic) -> None:

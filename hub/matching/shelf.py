@@ -72,7 +72,7 @@ class Shelf:
     def remove(self, name: str, filings: list[Filing]) -> None:
         """``filings`` are those that ``add`` gave."""
         if not filings:
-            del self._unfiltered[name]
+            self._unfiltered.pop(name, None)
         for number, place in filings:
             kept = self._lists[number].kept
             kept.discard(place, name)
@@ -88,15 +88,17 @@ class Shelf:
         """Does anybody filter foci of this type?"""
         return resource_type in self._by_type or any(resource_type in types for types in self._every_time)
 
+    def judged_every_time(self, resource_type: str) -> set[str]:
+        """Those that could match any focus of the type."""
+        kept = (kept.at(_ONLY_PLACE) for types, kept in self._every_time.items() if resource_type in types)
+        return set().union(*kept)
+
     def candidates(self, resource_type: str, focus: Resource, tell: Tell) -> set[str]:
-        """Every Subscription with filters that could match ``focus``; each must still be judged.
+        """The others with filters that could match ``focus``; each must still be judged.
 
         Values that cannot be read are told to ``tell`` and find nobody.
         """
         found: set[str] = set()
-        for types, kept in self._every_time.items():
-            if resource_type in types:
-                found.update(kept.at(_ONLY_PLACE))
         for source in self._by_type.get(resource_type, ()):
             source.find(resource_type, focus, tell, found)
         return found

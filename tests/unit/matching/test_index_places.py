@@ -13,7 +13,7 @@ from hub.domain.subscription import FilterBy, SubscriptionKey
 from hub.domain.topic import CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.matching.entries import filters_in, values_in, write_entry
-from hub.matching.filters import CompiledFilters, compile_filters
+from hub.matching.filters import CompiledFilters, FilterForm, compile_filters
 from hub.matching.index import MatchIndex
 from hub.matching.topics import compile_topic
 from tests.unit.matching.builders import Faults, created, encounter, observation, quantity, unreported
@@ -123,6 +123,16 @@ def test_a_negation_is_judged_every_time(indexed: Indexed) -> None:
     assert indexed.observed() == ["s"] and indexed.judged == 1
     assert indexed.observed(**GLUCOSE) == [] and indexed.judged == 1
     assert indexed.concerned(created(encounter())) == [] and indexed.judged == 0
+
+
+def test_what_is_judged_every_time_is_not_compiled_every_time(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        indexed.add(f"s{number}", on_observations("code", f"c{number}", modifier="not"))
+    assert len(indexed.observed()) == 20
+    monkeypatch.setattr(FilterForm, "filled", lambda *told: pytest.fail("compiled again"))
+    assert len(indexed.observed()) == 20
 
 
 def test_a_negation_beside_an_equality_is_looked_up(indexed: Indexed) -> None:
