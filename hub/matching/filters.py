@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from hub.domain.change import Resource
@@ -27,12 +27,14 @@ class CompiledFilters:
     """Focus type -> its clauses, joined by AND. ``by_type`` None: no filter at all, every focus passes.
 
     A type that is not a key is never notified: a filter names other types, or it lacks a parameter (S-094).
-    ``warnings`` go into the answer to the client; ``written`` is what was compiled.
+    ``warnings`` go into the answer to the client; ``written`` is what was compiled;
+    ``by_search`` says that they are the conditions of a search, which no topic need allow.
     """
 
     by_type: Mapping[str, tuple[Clause, ...]] | None
     warnings: tuple[Issue, ...] = ()
     written: tuple[FilterBy, ...] = ()
+    by_search: bool = False
 
     def clauses(self, resource_type: str) -> tuple[Clause, ...] | None:
         """The conditions for a focus of this type; None when the type is not notified."""
@@ -44,7 +46,7 @@ class CompiledFilters:
         return clauses is not None and all(clause.matches(focus) for clause in clauses)
 
 
-_Blank = Callable[[Sequence[str]], Clause]
+Blank = Callable[[Sequence[str]], Clause]
 """A clause without its value: told the values of all filters, it is the clause."""
 
 NO_FILTERS = CompiledFilters(None)
@@ -58,6 +60,15 @@ def compile_filters(filters: tuple[FilterBy, ...], topic: CompiledTopic) -> Comp
     if len(filters) > MAX_FILTERS:
         raise Unprocessable(f"More than {MAX_FILTERS} filters; use several Subscriptions.", expression="filterBy")
     return _Compiler(filters, topic).compile() if filters else NO_FILTERS
+
+
+def blank_filters(filters: tuple[FilterBy, ...], topic: CompiledTopic, resource_type: str) -> tuple[Blank, ...] | None:
+    """The clauses of filters that were compiled for ``topic`` before, without their values.
+
+    None when foci of this type are not notified.
+    """
+    named = {_bare(filter_by.resource_type) for filter_by in filters} - {""}
+    return None if named and resource_type not in named else _Compiler(filters, topic).blanks(resource_type)
 
 
 class _Compiler:
@@ -115,7 +126,7 @@ class _Compiler:
             if filter_by.parameter and _bare(filter_by.resource_type) in ("", resource_type)
         ]
 
-    def blanks(self, resource_type: str) -> tuple[_Blank, ...] | None:
+    def blanks(self, resource_type: str) -> tuple[Blank, ...] | None:
         """The clauses of a type without their values; None as ``_clauses`` (S-094)."""
         blanks = []
         for position, _, filter_by in self._applicable(resource_type):
@@ -245,36 +256,3 @@ def _bare(resource_type: str) -> str:
     """The name of a type; "" for none and for the types that stand for all."""
     name = resource_type.removeprefix(STRUCTURE_DEFINITION)
     return "" if name in EVERY_TYPE else name
-
-
-class FilterForm:
-    """What Subscriptions have in common whose filters differ in their values only. Given values, it is their filters.
-
-    Whatever can be said without the values is worked out once for each focus type.
-    """
-
-    def __init__(self, filters: tuple[FilterBy, ...], topic: CompiledTopic) -> None:
-        """``filters`` are those of one of them, which ``compile_filters`` accepted for ``topic``."""
-        self.filters = tuple(replace(filter_by, value="") for filter_by in filters)
-        self._compiler = _Compiler(self.filters, topic)
-        self._named = {_bare(filter_by.resource_type) for filter_by in filters} - {""}
-        self._by_type: dict[str, tuple[_Blank, ...] | None] = {}
-
-    def written(self, values: Sequence[str]) -> tuple[FilterBy, ...]:
-        """The filters as they were given to ``compile_filters``; a value for each, in order."""
-        return tuple(replace(each, value=value) for each, value in zip(self.filters, values, strict=True))
-
-    def filled(self, resource_type: str, values: Sequence[str]) -> CompiledFilters:
-        """What ``compile_filters`` made of them, for foci of one type."""
-        if resource_type not in self._by_type:
-            self._by_type[resource_type] = self._blanks(resource_type)
-        blanks = self._by_type[resource_type]
-        if blanks is None:
-            return CompiledFilters({})
-        return CompiledFilters({resource_type: tuple([blank(values) for blank in blanks])})
-
-    def _blanks(self, resource_type: str) -> tuple[_Blank, ...] | None:
-        """None when the type is not notified."""
-        if self._named and resource_type not in self._named:
-            return None
-        return self._compiler.blanks(resource_type)

@@ -20,7 +20,8 @@ from hub.domain.versions import FhirVersion
 from hub.errors import HubError
 from hub.fhirpath import FHIRPathEvaluationError
 from hub.matching.entries import filings_of, filters_in, form_in, values_in, version_of, write_entry
-from hub.matching.filters import CompiledFilters, FilterForm
+from hub.matching.filters import CompiledFilters
+from hub.matching.forms import FilterForm
 from hub.matching.report import Fault, Report
 from hub.matching.shelf import Shelf
 from hub.matching.topics import CompiledTopic
@@ -33,7 +34,7 @@ Occasion = tuple[str, FhirVersion, str, Interaction]
 MOST_COMPILED = 10_000
 """Filters that are judged every time are kept compiled, about two kilobytes each; others are compiled when found."""
 
-_FormKey = tuple[tuple[str, str, str, str], ...]
+_FormKey = tuple[bool, tuple[tuple[str, str, str, str], ...]]
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +62,7 @@ class _Form:
         return self.filters.filled(resource_type, self.values(filters))
 
     def values(self, filters: bytes) -> tuple[str, ...]:
-        return values_in(filters, len(self.key))
+        return values_in(filters, len(self.filters.filters))
 
 
 _Compile = Callable[[_Form, str, bytes], CompiledFilters]
@@ -96,7 +97,7 @@ class MatchIndex:
             _check_base(key, topic)
         self.remove(key)
         group = self._groups.get((scope, topic)) or self._new_group(scope, key, topic)
-        form = self._form(group, filters.written)
+        form = self._form(group, filters)
         filings = group.shelf.add(key, filters.by_type)
         form.members += 1
         self._entries[key] = write_entry(version, filings, form.number, [each.value for each in filters.written])
@@ -178,8 +179,11 @@ class MatchIndex:
             self._by_occasion.setdefault(occasion, []).append(group)
         return group
 
-    def _form(self, group: _Group, filters: tuple[FilterBy, ...]) -> _Form:
-        key = tuple([(each.parameter, each.resource_type, each.comparator, each.modifier) for each in filters])
+    def _form(self, group: _Group, filters: CompiledFilters) -> _Form:
+        asked = tuple(
+            [(each.parameter, each.resource_type, each.comparator, each.modifier) for each in filters.written]
+        )
+        key = (filters.by_search, asked)
         form = group.forms.get(key)
         if form is None:
             number = self._newest_form = self._newest_form + 1

@@ -13,7 +13,8 @@ from hub.domain.subscription import FilterBy, SubscriptionKey
 from hub.domain.topic import CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.matching.entries import filters_in, values_in, write_entry
-from hub.matching.filters import CompiledFilters, FilterForm, compile_filters
+from hub.matching.filters import CompiledFilters, compile_filters
+from hub.matching.forms import FilterForm
 from hub.matching.index import MatchIndex
 from hub.matching.topics import compile_topic
 from tests.unit.matching.builders import Faults, created, encounter, observation, quantity, unreported
