@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
 import random
 import time
 import uuid
@@ -79,6 +80,9 @@ def within_a_week(number: int) -> tuple[FilterBy, ...]:
     return (FilterBy("date", first, comparator="ge"), FilterBy("date", last, comparator="lt"))
 
 
+KINDS = (of_two_patients, of_a_patient_and_a_code, not_a_code, above, within_a_week)
+
+
 def filled(index: MatchIndex, filters: Filters, count: int, start: int = 0) -> tuple[MatchIndex, float]:
     """The index with ``count`` more, and the longest time in ms that adding one of them took."""
     longest = 0.0
@@ -118,18 +122,23 @@ def matching(index: MatchIndex, patients: list[int], expected: int = 1) -> Calla
     return match
 
 
-def measure_memory(subscriptions: int) -> MatchIndex:
-    """The index filled with one kind stays; the other kinds are measured with a tenth."""
-    for filters in (of_two_patients, of_a_patient_and_a_code, not_a_code, above, within_a_week):
-        before = resident_bytes()
-        index, _ = filled(MatchIndex(), filters, subscriptions // 10)
-        print(f"{filters.__name__:24} {(resident_bytes() - before) / len(index):6.0f} bytes each of {len(index):,}")
-        del index
+def told_of_memory(filters: Filters, count: int) -> MatchIndex:
     before = resident_bytes()
-    index, longest = filled(MatchIndex(), of_one_patient, subscriptions)
-    print(f"{'of_one_patient':24} {(resident_bytes() - before) / len(index):6.0f} bytes each of {len(index):,}")
-    print(f"longest single add {longest:.1f} ms")
+    index, longest = filled(MatchIndex(), filters, count)
+    each = (resident_bytes() - before) / count
+    print(f"{filters.__name__:24} {each:6.0f} bytes each of {count:,}; longest single add {longest:.1f} ms", flush=True)
     return index
+
+
+def measure_memory(subscriptions: int) -> None:
+    """Each kind in a process of its own, where nothing that another left free is taken."""
+    fork = multiprocessing.get_context("fork")
+    for filters in KINDS:
+        child = fork.Process(target=told_of_memory, args=(filters, subscriptions // 10))
+        child.start()
+        child.join()
+        if child.exitcode:
+            raise SystemExit(child.exitcode)
 
 
 def measure_moves(index: MatchIndex, subscriptions: int) -> None:
@@ -179,12 +188,11 @@ def measure_comparisons(subscriptions: int) -> None:
     print(f"beside one, {FEW:,} add {thousand - one:.2f} µs and {subscriptions:,} add {all_of_them - one:.2f} µs")
 
 
-def measure_collections(index: MatchIndex) -> None:
+def full_collection() -> float:
     with collections() as pauses:
         gc.collect()
         gc.collect()
-        first = max(pauses)
-    print(f"full garbage collection with {len(index):,} Subscriptions: {first:.1f} ms at the longest")
+    return max(pauses)
 
 
 def main() -> None:
@@ -192,10 +200,12 @@ def main() -> None:
     parser.add_argument("--subscriptions", type=int, default=1_000_000)
     subscriptions = parser.parse_args().subscriptions
     filled(MatchIndex(), of_one_patient, FEW)  # what is compiled once is not counted
+    measure_memory(subscriptions)
+    without = full_collection()
     with collections() as pauses:
-        index = measure_memory(subscriptions)
+        index = told_of_memory(of_one_patient, subscriptions)
     print(f"longest of {len(pauses)} full garbage collections meanwhile {max(pauses):.1f} ms")
-    measure_collections(index)
+    print(f"a full collection with them {full_collection():.1f} ms, with none {without:.1f} ms")
     measure_moves(index, subscriptions)
     measure_match(index, subscriptions)
     del index
