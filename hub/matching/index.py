@@ -34,14 +34,15 @@ Occasion = tuple[str, FhirVersion, str, Interaction]
 MOST_COMPILED = 10_000
 """Filters that are judged every time are kept compiled, about two kilobytes each; others are compiled when found."""
 
+_Place = tuple[str, str, CompiledTopic]
 _FormKey = tuple[bool, tuple[tuple[str, str, str, str], ...]]
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """A topic with its Subscriptions in one scope (``tenant|base``)."""
+    """A topic with its Subscriptions on one base of one tenant."""
 
-    scope: str
+    place: _Place
     topic: CompiledTopic
     occasions: frozenset[Occasion]
     shelf: Shelf = field(default_factory=Shelf)
@@ -75,7 +76,7 @@ class MatchIndex:
         self._entries: dict[str, bytes] = {}
         self._forms: dict[int, _Form] = {}
         self._newest_form = 0
-        self._groups: dict[tuple[str, CompiledTopic], _Group] = {}
+        self._groups: dict[_Place, _Group] = {}
         self._by_occasion: dict[Occasion, list[_Group]] = {}
         self._compiled_often: _Compile = lru_cache(maxsize=MOST_COMPILED)(_Form.compiled)
 
@@ -92,11 +93,15 @@ class MatchIndex:
         ``filters`` are those that ``compile_filters`` made for ``topic``.
         Raises ValueError when the topic was compiled for another base: a fault of the caller.
         """
-        scope = key[: key.index("|", key.index("|") + 1)]
-        if (scope, topic) not in self._groups:
+        tenant, base, _ = key.split("|", 2)
+        group = self._groups.get((tenant, base, topic))
+        if group is None:
             _check_base(key, topic)
-        self.remove(key)
-        group = self._groups.get((scope, topic)) or self._new_group(scope, key, topic)
+        if key in self._entries:
+            self.remove(key)
+            group = self._groups.get((tenant, base, topic))
+        if group is None:
+            group = self._new_group(SubscriptionKey.parse(key), topic)
         form = self._form(group, filters)
         filings = group.shelf.add(key, filters.by_type)
         form.members += 1
@@ -172,9 +177,9 @@ class MatchIndex:
             occasion = (change.key.tenant, change.key.base, type_, change.interaction)
             yield from self._by_occasion.get(occasion, ())
 
-    def _new_group(self, scope: str, key: str, topic: CompiledTopic) -> _Group:
-        subscriber = SubscriptionKey.parse(key)
-        group = self._groups[scope, topic] = _Group(scope, topic, _occasions(subscriber, topic))
+    def _new_group(self, subscriber: SubscriptionKey, topic: CompiledTopic) -> _Group:
+        place = (subscriber.tenant, str(subscriber.base), topic)
+        group = self._groups[place] = _Group(place, topic, _occasions(subscriber, topic))
         for occasion in group.occasions:
             self._by_occasion.setdefault(occasion, []).append(group)
         return group
@@ -197,7 +202,7 @@ class MatchIndex:
         del self._forms[form.number], group.forms[form.key]
         if group.forms:
             return
-        del self._groups[group.scope, group.topic]
+        del self._groups[group.place]
         for occasion in group.occasions:
             groups = self._by_occasion[occasion]
             groups[:] = [other for other in groups if other is not group]

@@ -112,7 +112,7 @@ class Shelf:
         if len(equalities) > 1:
             clause, keys = min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))
         source = self._source(resource_type, clause)
-        number = self._number(source.equalities, source)
+        number = source.equalities.number or self._number(source.equalities, source)
         return [(number, place_of(key)) for key in keys]
 
     def _sharing(self, resource_type: str, clause: Clause, keys: frozenset[str]) -> int:

@@ -64,6 +64,8 @@ class Clause:
         """Keys of which a matching resource has at least one; None when this clause is no equality."""
         if self.modifier == "missing" or not self.wanted:
             return None
+        if len(self.alternatives) == 1:
+            return self.alternatives[0].keys
         keys: set[str] = set()
         for alternative in self.alternatives:
             if alternative.keys is None:
