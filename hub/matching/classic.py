@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from hub.domain.change import Interaction
+from hub.domain.subscription import FilterBy
 from hub.domain.topic import ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
@@ -16,6 +17,7 @@ from hub.fhir.definitions import definitions
 from hub.matching.filters import CompiledFilters
 from hub.matching.report import Refusals
 from hub.matching.search import compile_query
+from hub.matching.search.syntax import parse_query
 from hub.matching.topics import CompiledTopic, compile_topic
 
 EXPRESSION = "Subscription.criteria"
@@ -40,7 +42,12 @@ def compile_criteria(
     with refusals.at(EXPRESSION):
         query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url)
     refusals.raise_if_any()
-    return _topic_of(resource_type, version, source_base_url), CompiledFilters({resource_type: query.clauses})
+    written = tuple(
+        FilterBy(each.parameter, each.value, resource_type, modifier=each.modifier)
+        for each in parse_query(criteria, resource_type)
+    )
+    filters = CompiledFilters({resource_type: query.clauses}, written=written, by_search=True)
+    return _topic_of(resource_type, version, source_base_url), filters
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from hub.fhir.definitions import Definitions, SearchParameter
 from hub.matching.search import date, number, quantity, reference, string, token, uri
 from hub.matching.search.extraction import Extraction, extraction
 from hub.matching.search.syntax import COMPARATORS, split_prefix, split_values
+from hub.matching.search.threshold import Threshold
 from hub.matching.search.value import SearchValue, is_present
 
 MODIFIERS = {
@@ -25,6 +26,8 @@ MODIFIERS = {
 
 ORDERED_TYPES = frozenset({"date", "number", "quantity"})
 """Only these know comparators (S-240)."""
+
+ORDERED_VALUES = (date.DateValue, number.NumberValue, quantity.QuantityValue)
 
 _INSTEAD_OF_CHAINS = "write the parameters of {type} itself: the hub looks at no other resource"
 
@@ -61,12 +64,25 @@ class Clause:
         """Keys of which a matching resource has at least one; None when this clause is no equality."""
         if self.modifier == "missing" or not self.wanted:
             return None
+        if len(self.alternatives) == 1:
+            return self.alternatives[0].keys
         keys: set[str] = set()
         for alternative in self.alternatives:
             if alternative.keys is None:
                 return None
             keys |= alternative.keys
         return frozenset(keys)
+
+    def thresholds(self) -> tuple[Threshold, ...] | None:
+        """Of which a matching resource meets at least one; None when this is no comparison that can be sorted."""
+        if self.modifier or not self.wanted:
+            return None
+        found: list[Threshold] = []
+        for alternative in self.alternatives:
+            if not isinstance(alternative, ORDERED_VALUES) or (threshold := alternative.threshold()) is None:
+                return None
+            found.append(threshold)
+        return tuple(found)
 
     def keys_of(self, resource: Resource) -> frozenset[str]:
         """The keys that ``resource`` has, to be compared with ``equality_keys()``."""
