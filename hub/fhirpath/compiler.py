@@ -10,10 +10,11 @@ from difflib import get_close_matches
 
 from hub.fhir.definitions import PRIMITIVES, Definitions
 from hub.fhirpath import arithmetic, comparisons, logic, sets
-from hub.fhirpath.call import FunctionCall
-from hub.fhirpath.errors import FHIRPathError, FHIRPathUnsupported
+from hub.fhirpath.call import FunctionCall, Settings
+from hub.fhirpath.errors import FHIRPathError
 from hub.fhirpath.evaluation import (
     INTEGER,
+    STRING,
     Compiled,
     Environment,
     Run,
@@ -27,12 +28,12 @@ from hub.fhirpath.evaluation import (
     singleton,
     this_item,
 )
-from hub.fhirpath.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
 from hub.fhirpath.functions import FUNCTIONS, UNSUPPORTED
+from hub.fhirpath.functions.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
+from hub.fhirpath.functions.subsetting import at, numbered
 from hub.fhirpath.items import Item, Items
-from hub.fhirpath.navigation import Readers, json_name
+from hub.fhirpath.navigation import TYPE_INFO, TYPE_INFO_ELEMENTS, Readers, json_name
 from hub.fhirpath.references import target_type
-from hub.fhirpath.subsetting import at, numbered
 from hub.fhirpath.syntax import (
     Binary,
     Call,
@@ -50,16 +51,23 @@ from hub.fhirpath.syntax import (
 from hub.fhirpath.types import TypeTest
 from hub.fhirpath.variables import variable
 
+NOTHING_BUT_THE_DATA = Settings()
 _ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
 class Compiler:
     """Compiles the nodes of one expression. ``root_types`` are those of the resource, None when it may be any."""
 
-    def __init__(self, text: str, facts: Definitions, root_types: Types) -> None:
+    def __init__(
+        self, text: str, facts: Definitions, root_types: Types, settings: Settings = NOTHING_BUT_THE_DATA
+    ) -> None:
         self.text = text
         self.facts = facts
+        self.settings = settings
+        self.uses_now = False
         self._root_types = self._concrete(root_types)
+        self._variables: dict[str, tuple[str, Types]] = {}
+        self._aggregating = 0
 
     def compile(self, node: Node, scope: Types) -> Compiled:
         """Compile ``node`` where ``$this`` is of the types ``scope``."""
@@ -77,7 +85,7 @@ class Compiler:
             case Call():
                 return self._call(node, scope)
             case Indexer():
-                return numbered(self.compile(node.source, scope), self.compile(node.index, scope), at)
+                return numbered(self.compile(node.source, scope), self.compile_apart(node.index, scope), at)
             case Sign():
                 return self._sign(node, scope)
             case Chain():
@@ -88,10 +96,31 @@ class Compiler:
                 return self._type_operation(node.operator, node.operand, node.type_name, node, scope)
         raise AssertionError(f"no such node: {node}")
 
+    def compile_apart(self, node: Node, scope: Types) -> Compiled:
+        """Compile ``node``; a variable that it defines is known in it only."""
+        outer = self._variables
+        compiled = self.compile(node, scope)
+        self._variables = outer
+        return compiled
+
+    def compile_criteria(self, node: Node, types: Types) -> Compiled:
+        """Compile what is evaluated for each of several items, which have these types."""
+        return self.compile_apart(node, types)
+
+    def define(self, name: str, types: Types) -> str | None:
+        """Make ``%name`` known to what is compiled after this; its key, None when the name is taken."""
+        if name in self._variables or variable(name, None) is not None:
+            return None
+        key = f"{name}#{len(self._variables)}"
+        self._variables = {**self._variables, name: (key, types)}
+        return key
+
     def _concrete(self, types: Types) -> Types:
         return None if types is None or types & _ABSTRACT else types
 
     def _variable(self, node: Variable) -> Compiled:
+        if node.name in self._variables:
+            return _defined(*self._variables[node.name])
         found = variable(node.name, self._root_types)
         if found is None:
             advice = "Known are %current, %previous, %resource, %context, %rootResource, %ucum, %sct and %loinc."
@@ -103,10 +132,10 @@ class Compiler:
             return this_item(self._concrete(scope))
         if node.name == "index":
             return collection(lambda env, _this: [("System.Integer", env.index, None)], INTEGER)
-        if node.name == "total":
-            advice = "It belongs to aggregate(), which is not supported; use count()."
-            raise FHIRPathUnsupported("$total is not supported", self.text, node.start, advice)
-        raise FHIRPathError(f"Unknown name ${node.name}", self.text, node.start, "Write $this or $index.")
+        if node.name == "total" and self._aggregating:
+            return collection(lambda env, _this: getattr(env, "total", []))
+        advice = "Write $this, $index, or inside of aggregate() $total."
+        raise FHIRPathError(f"${node.name} is not known here", self.text, node.start, advice)
 
     def _member(self, node: Member, scope: Types) -> Compiled:
         if node.source is not None:
@@ -155,6 +184,8 @@ class Compiler:
 
     def _element_types(self, type_: str, name: str) -> Types:
         """The types of one element; none when there is no such element, None when they are not known."""
+        if type_ == TYPE_INFO and name in TYPE_INFO_ELEMENTS:
+            return STRING
         element = None if type_.startswith("System.") else self.facts.element(type_, name)
         if element is None:
             return frozenset()
@@ -189,8 +220,15 @@ class Compiler:
         if not function.fewest <= call.count <= function.most:
             counts = f"{function.fewest}" if function.fewest == function.most else f"{function.fewest}-{function.most}"
             raise call.refused(f"has {call.count} arguments", f"Give it {counts}.")
+        self._refuse_order_of_tree(node, call)
+        self._aggregating += node.name == "aggregate"
         compiled = function.build(call)
+        self._aggregating -= node.name == "aggregate"
         return nothing(compiled.types) if source.constant == () and node.name in EMPTY_OF_EMPTY else compiled
+
+    def _refuse_order_of_tree(self, node: Call, call: FunctionCall) -> None:
+        if node.name in _ORDERED and isinstance(node.source, Call) and node.source.name in _UNORDERED:
+            raise call.refused(f"needs an order, {node.source.name}() has none", "Name the element that you mean.")
 
     def _source(self, node: Call, scope: Types) -> Compiled:
         if node.source is not None:
@@ -239,20 +277,20 @@ class Compiler:
         return condition(truth)
 
     def _sign(self, node: Sign, scope: Types) -> Compiled:
-        operand = self.compile(node.operand, scope)
+        operand = self.compile_apart(node.operand, scope)
         if any(item[0] not in _SIGNED for item in operand.constant or ()):
             advice = "Only numbers and quantities have a sign."
             raise FHIRPathError(f"Unexpected {node.operator!r}", self.text, node.start, advice)
         return arithmetic.negation(operand) if node.operator == "-" else operand
 
     def _chain(self, node: Chain, scope: Types) -> Compiled:
-        operands = [self.compile(operand, scope) for operand in node.operands]
+        operands = [self.compile_apart(operand, scope) for operand in node.operands]
         if node.operator == "|":
             return sets.union(operands)
         return logic.conjunction(operands) if node.operator == "and" else logic.disjunction(operands)
 
     def _binary(self, node: Binary, scope: Types) -> Compiled:
-        left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        left, right = self.compile_apart(node.left, scope), self.compile_apart(node.right, scope)
         match node.operator:
             case "=" | "!=":
                 return comparisons.equality(left, right, negated=node.operator == "!=")
@@ -270,15 +308,7 @@ class Compiler:
                 return logic.implication(left, right)
             case "&":
                 return arithmetic.concatenation(left, right)
-        self._refuse_calculating(node, left, right)
         return arithmetic.arithmetic(node.operator, left, right)
-
-    def _refuse_calculating(self, node: Binary, *operands: Compiled) -> None:
-        for operand in operands:
-            if operand.types and not operand.types.isdisjoint(_NOT_CALCULATED):
-                advice = "Dates and quantities can be compared, not calculated with: write the result."
-                problem = f"{node.operator} is not supported for dates and quantities"
-                raise FHIRPathUnsupported(problem, self.text, node.left.end, advice)
 
 
 def _step_from_one(source: Single, readers: Readers) -> Run:
@@ -303,7 +333,14 @@ def _step_from_each(source: Run, readers: Readers) -> Run:
 
 
 _SIGNED = frozenset({"System.Integer", "System.Decimal", "System.Quantity"})
-_NOT_CALCULATED = frozenset({"System.Date", "System.DateTime", "System.Time", "System.Quantity"})
+
+
+_ORDERED = frozenset({"skip", "take", "first", "last", "tail"})
+_UNORDERED = frozenset({"children", "descendants"})
+
+
+def _defined(key: str, types: Types) -> Compiled:
+    return collection(lambda env, _this: env.variables[key], types)
 
 
 def _is_resolve(node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hub.fhirpath.errors import FHIRPathEvaluationError
@@ -11,6 +12,8 @@ from hub.fhirpath.items import Item, Items, boolean_items
 
 COST_LIMIT = 100_000
 """Items visited in one evaluation; some 50 ms (S-277). The costliest search parameter needs a few hundred."""
+CHARACTERS_PER_ITEM = 64
+"""Reading or writing so many characters costs as much as visiting an item."""
 
 _CHEAP = 16
 
@@ -18,21 +21,46 @@ _CHEAP = 16
 class Environment:
     """The variables of one evaluation, and what it may still cost."""
 
-    __slots__ = ("budget", "current", "index", "previous", "resource", "root")
+    __slots__ = ("budget", "current", "index", "now", "previous", "resource", "root", "total", "variables")
 
-    def __init__(self, root: Item | None, resource: Item | None, previous: Item | None, current: Item | None) -> None:
+    total: Items
+    """``$total``, set while an aggregate() runs; nothing else can name it."""
+    variables: dict[str, Items]
+    """What defineVariable() has defined, by the key that the compiler gave it; there once one has run."""
+
+    def __init__(
+        self,
+        root: Item | None,
+        resource: Item | None,
+        previous: Item | None,
+        current: Item | None,
+        now: datetime | None = None,
+    ) -> None:
         self.root = root
         self.resource = resource
         self.previous = previous
         self.current = current
+        self.now = now
         self.index = 0
         self.budget = COST_LIMIT
+
+    def define(self, key: str, items: Items) -> None:
+        """Keep what a variable stands for."""
+        try:
+            self.variables[key] = items
+        except AttributeError:
+            self.variables = {key: items}
 
     def spend(self, cost: int) -> None:
         """Raise FHIRPathEvaluationError when the evaluation has become too costly."""
         self.budget -= cost
         if self.budget < 0:
             raise FHIRPathEvaluationError(f"the expression visits more than {COST_LIMIT} items")
+
+    def spend_on_text(self, text: str) -> None:
+        """Raise FHIRPathEvaluationError when the texts read and written have become too long."""
+        if len(text) > CHARACTERS_PER_ITEM:
+            self.spend(len(text) // CHARACTERS_PER_ITEM)
 
     def spend_on(self, items: Items) -> Items:
         """The items, paid for when they are many."""
@@ -141,6 +169,12 @@ def singleton(items: Items) -> Item | None:
     if len(items) > 1:
         raise FHIRPathEvaluationError(f"one item is expected where there are {len(items)}")
     return items[0]
+
+
+def string_item(env: Environment, text: str) -> Items:
+    """A string that was made, paid for."""
+    env.spend_on_text(text)
+    return [("System.String", text, None)]
 
 
 def spend_on_element(env: Environment, item: Item) -> None:

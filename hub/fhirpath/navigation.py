@@ -11,6 +11,10 @@ from hub.fhirpath.items import Item, Items
 Reader = Callable[[Item, Items], None]
 """Appends the children of an item to a list."""
 
+TYPE_INFO = "System.TypeInfo"
+"""What ``type()`` yields."""
+TYPE_INFO_ELEMENTS = frozenset({"namespace", "name"})
+
 
 def json_name(element_name: str, type_: str) -> str:
     """The JSON name of a choice element with this type: ``valueQuantity``."""
@@ -36,7 +40,46 @@ class Readers(dict[str, Reader]):
         return made
 
 
+class AllReaders(dict[str, Reader]):
+    """The readers of every element, by the type (or backbone path) of the item; made on first use."""
+
+    def __init__(self, facts: Definitions) -> None:
+        super().__init__()
+        self._facts = facts
+
+    def __missing__(self, type_: str) -> Reader:
+        made = self[type_] = _all_reader(self._facts, type_)
+        return made
+
+
+def _all_reader(facts: Definitions, type_: str) -> Reader:
+    readers: dict[str, Reader] = {}
+    for name in facts.element_names(type_) if not type_.startswith("System.") else ():
+        element = facts.element(type_, name)
+        if element is not None and element.choice:
+            readers |= _choice_readers(name, element.types)
+        else:
+            readers[name] = readers[f"_{name}"] = _reader(facts, type_, name)
+    return _in_order(readers, 2 if type_ in PRIMITIVES else 1)
+
+
+def _in_order(readers: Mapping[str, Reader], place: int) -> Reader:
+    """Reads members as they come in the JSON, of the value (1) or of what stands beside a primitive (2)."""
+
+    def read(item: Item, found: Items) -> None:
+        value = item[place]
+        if isinstance(value, dict):
+            for key in value:
+                reader = readers.get(key)
+                if reader is not None and not (key[0] == "_" and key[1:] in value):
+                    reader(item, found)
+
+    return read
+
+
 def _reader(facts: Definitions, type_: str, name: str) -> Reader:
+    if type_ == TYPE_INFO and name in TYPE_INFO_ELEMENTS:
+        return _primitive(name, "System.String")
     element = None if type_.startswith("System.") else facts.element(type_, name)
     if element is None:
         return _read_nothing
@@ -116,17 +159,7 @@ def _of_primitive(name: str, type_: str) -> Reader:
 
 
 def _choice(name: str, types: tuple[str, ...]) -> Reader:
-    readers = _choice_readers(name, types)
-
-    def read(item: Item, found: Items) -> None:
-        value = item[1]
-        if isinstance(value, dict):
-            for key in value:
-                reader = readers.get(key)
-                if reader is not None and not (key[0] == "_" and key[1:] in value):
-                    reader(item, found)
-
-    return read
+    return _in_order(_choice_readers(name, types), 1)
 
 
 def _choice_readers(name: str, types: tuple[str, ...]) -> Mapping[str, Reader]:
