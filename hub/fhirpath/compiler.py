@@ -6,6 +6,7 @@ does not exist is an error now, not an empty collection later.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from hub.fhir.definitions import PRIMITIVES, Definitions
@@ -163,9 +164,9 @@ class Compiler:
         if source.constant == ():
             return nothing(types)
         readers = Readers(self.facts, node.name)
-        if source.single is not None:
-            return collection(_step_from_one(source.single, readers), types)
-        return collection(_step_from_each(source.items, readers), types)
+        one = source.single
+        run = _step_from_each(source.items, readers) if one is None else _step_from_one(one, readers)
+        return replace(collection(run, types), steps=None if source.steps is None else (*source.steps, readers))
 
     def _types_below(self, types: Types, node: Member) -> Types:
         """The types of the element ``node.name`` of items of these types; raises FHIRPathError when none has it."""

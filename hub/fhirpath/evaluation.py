@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from hub.fhirpath.items import Item, Items, boolean_items
 
 COST_LIMIT = 100_000
 """Items visited in one evaluation; some 50 ms (S-277). The costliest search parameter needs a few hundred."""
+OUTPUT_LIMIT = 10_000
+"""Items that one evaluation may yield."""
 CHARACTERS_PER_ITEM = 64
 """Reading or writing so many characters costs as much as visiting an item."""
 
@@ -84,13 +86,16 @@ STRING: Types = frozenset({"System.String"})
 Single = Callable[[Environment, Item | None], Item | None]
 """Evaluates to at most one item."""
 
+Step = Mapping[str, Callable[[Item, Items], None]]
+"""By the type of an item: what appends its elements of one name to a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """One expression, ready to run.
 
     ``constant`` are its items when they do not depend on data; ``single`` is a shorter way when there is never more
-    than one.
+    than one; ``steps`` when they are only steps down from ``$this``, one after the other.
     """
 
     items: Run
@@ -98,6 +103,7 @@ class Compiled:
     types: Types = None
     constant: tuple[Item, ...] | None = None
     single: Single | None = None
+    steps: tuple[Step, ...] | None = None
 
 
 def collection(items: Run, types: Types = None) -> Compiled:
@@ -144,7 +150,7 @@ def one_item(single: Single, types: Types) -> Compiled:
 
 def this_item(types: Types) -> Compiled:
     """``$this``."""
-    return one_item(lambda _env, this: this, types)
+    return replace(one_item(lambda _env, this: this, types), steps=())
 
 
 def singleton_truth(items: Items) -> bool | None:

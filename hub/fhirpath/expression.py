@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from hub.fhir.definitions import Definitions
 from hub.fhirpath.call import Settings
 from hub.fhirpath.compiler import Compiler
-from hub.fhirpath.evaluation import Environment, Types
+from hub.fhirpath.errors import FHIRPathEvaluationError
+from hub.fhirpath.evaluation import OUTPUT_LIMIT, Environment, Step, Types
 from hub.fhirpath.explanation import Explanation, Part
 from hub.fhirpath.items import Item, Items
-from hub.fhirpath.navigation import resource_type
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
 from hub.fhirpath.value_sets import ValueSets
@@ -51,7 +51,10 @@ class Expression:
     gives the expression no value.
     """
 
-    __slots__ = ("_compiler", "_explanation", "_facts", "_items", "_scope", "_truth", "needs_now", "text", "tree")
+    __slots__ = (
+        *("_compiler", "_explanation", "_items", "_resource_types", "_scope", "_truth", "_walk"),
+        *("needs_now", "text", "tree"),
+    )
 
     def __init__(self, tree: Node, compiler: Compiler, scope: Types) -> None:
         compiled = compiler.compile_apart(tree, scope)
@@ -62,7 +65,8 @@ class Expression:
         """Does it ask for now(), today() or timeOfDay()? Then every evaluation needs ``now``, an aware moment."""
         self._items = compiled.items
         self._truth = compiled.truth
-        self._facts = compiler.facts
+        self._walk = _walk(compiled.steps) if compiled.steps else None
+        self._resource_types = compiler.facts.resource_types
         self._compiler = compiler
         self._scope = scope
         self._explanation: Explanation | None = None
@@ -76,8 +80,7 @@ class Expression:
         now: datetime | None = None,
     ) -> list[Any]:
         """The values: JSON as it stands in the resource, Python values for what the expression itself made."""
-        env = self._environment(resource, previous, current, now)
-        return [value for _, value, _ in self._items(env, env.root) if value is not None]
+        return [value for _, value, _ in self._found(resource, previous, current, now) if value is not None]
 
     def typed_items(
         self,
@@ -92,14 +95,13 @@ class Expression:
         The type is a FHIR type code (``Coding``), the path of a backbone element (``Observation.component``), or a
         System type (``System.String``).
         """
-        env = self._environment(resource, previous, current, now)
-        return _with_values(self._items(env, env.root))
+        return _with_values(self._found(resource, previous, current, now))
 
     def typed_items_of(self, type_: str, value: Any, *, resource: Resource | None = None) -> list[tuple[str, Any]]:
         """The same, relative to an element: ``type_`` as ``typed_items`` gives it, ``resource`` is ``%resource``."""
         root: Item = (type_, value, None)
-        env = Environment(root, self._item(resource), None, None)
-        return _with_values(self._items(env, root))
+        env = Environment(root, None if resource is None else self._item(resource), None, None)
+        return _with_values(_few(self._items(env, root)))
 
     def is_true(
         self,
@@ -126,20 +128,53 @@ class Expression:
             self._explanation = Explanation(self.tree, self._compiler, self._scope)
         return self._explanation.told(self._environment(resource, previous, current, now))
 
+    def _found(
+        self, resource: Resource | None, previous: Resource | None, current: Resource | None, now: datetime | None
+    ) -> Items:
+        if self._walk is not None and resource is not None:
+            # A plain path visits what there is once and needs no environment.
+            found = self._walk(self._item(resource))
+        else:
+            env = self._environment(resource, previous, current, now)
+            found = self._items(env, env.root)
+        return found if len(found) <= OUTPUT_LIMIT else _few(found)
+
     def _environment(
         self, resource: Resource | None, previous: Resource | None, current: Resource | None, now: datetime | None
     ) -> Environment:
-        root = self._item(resource)
+        root = None if resource is None else self._item(resource)
         before = None if previous is None else root if previous is resource else self._item(previous)
         after = None if current is None else root if current is resource else self._item(current)
         return Environment(root, root, before, after, now)
 
-    def _item(self, resource: Resource | None) -> Item | None:
-        if resource is None:
-            return None
-        if not isinstance(resource, dict):
-            resource = dict(resource)
-        return (resource_type(resource, self._facts), resource, None)
+    def _item(self, resource: Resource) -> Item:
+        value = resource if resource.__class__ is dict else dict(resource)
+        named: Any = value.get("resourceType")
+        known = named.__class__ is str and named in self._resource_types
+        return (named if known else "Resource", value, None)
+
+
+def _walk(steps: Sequence[Step]) -> Callable[[Item], Items]:
+    """The way down through all steps."""
+    first, rest = steps[0], steps[1:]
+
+    def walk(item: Item) -> Items:
+        found: Items = []
+        first[item[0]](item, found)
+        for step in rest:
+            below: Items = []
+            for one in found:
+                step[one[0]](one, below)
+            found = below
+        return found
+
+    return walk
+
+
+def _few(items: Items) -> Items:
+    if len(items) > OUTPUT_LIMIT:
+        raise FHIRPathEvaluationError(f"the expression yields more than {OUTPUT_LIMIT} items")
+    return items
 
 
 def _with_values(items: Items) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ None. Plain tuples, because every step of every expression makes some.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -60,16 +60,13 @@ def value_of(item: Item) -> Any:
     Raises FHIRPathEvaluationError when the JSON is no value of its type.
     """
     type_, value, _ = item
-    if value is None:
-        return None
-    if type_ in STRINGS:
-        return _string(type_, value)
-    if type_ in NUMBERS:
-        return _number(type_, value)
-    if type_ in TEMPORALS:
-        return _temporal(type_, value)
-    if type_ == "boolean" and not isinstance(value, bool):
-        raise FHIRPathEvaluationError(f"{type(value).__name__} is no boolean")
+    read = _READ.get(type_)
+    return value if read is None or value is None else read(type_, value)
+
+
+def _boolean(type_: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return value
 
 
@@ -97,6 +94,14 @@ def _temporal(type_: str, value: Any) -> Temporal:
     if parsed is None:
         raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return parsed
+
+
+_READ: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(STRINGS, _string),
+    **dict.fromkeys(NUMBERS, _number),
+    **dict.fromkeys(TEMPORALS, _temporal),
+    "boolean": _boolean,
+}
 
 
 def quantity_of(item: Item) -> Quantity | None:
@@ -137,6 +142,8 @@ def item_identity(item: Item) -> Hashable:
 
 def equal(one: Item, other: Item) -> bool | None:
     """``=`` of two items; None when it cannot be known."""
+    if one[0] in STRINGS and other[0] in STRINGS and isinstance(one[1], str) and isinstance(other[1], str):
+        return one[1] == other[1]
     if one[0] in MEASURES or other[0] in MEASURES:
         return _equal_quantities(one, other)
     mine, theirs = value_of(one), value_of(other)
@@ -210,7 +217,7 @@ def order(one: Item, other: Item) -> int | None:
     mine, theirs = value_of(one), value_of(other)
     if mine is None or theirs is None:
         return None
-    if isinstance(mine, Temporal) and isinstance(theirs, Temporal) and mine.comparable(theirs):
+    if mine.__class__ is theirs.__class__ is Temporal and mine.comparable(theirs):
         return mine.compare(theirs)
     both_strings = isinstance(mine, str) and isinstance(theirs, str)
     both_numbers = one[0] in NUMBERS and other[0] in NUMBERS

@@ -130,7 +130,7 @@ def _primitive(name: str, type_: str) -> Reader:
         value = item[1]
         if isinstance(value, dict):
             child, sibling = value.get(name), value.get(beside)
-            if isinstance(child, list) or isinstance(sibling, list):
+            if child.__class__ is list or sibling.__class__ is list:
                 _read_list(type_, child, sibling, found)
             elif child is not None or sibling is not None:
                 found.append((type_, child, sibling))
