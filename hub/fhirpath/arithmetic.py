@@ -13,6 +13,8 @@ from hub.fhirpath.items import MEASURES, NUMBERS, STRINGS, TEMPORAL_TYPES, Item,
 from hub.fhirpath.quantity import Quantity
 from hub.fhirpath.temporal import Temporal
 
+_COST_OF_UNITS = 20
+"""Converting a unit or moving a date costs as much as visiting so many items."""
 LARGEST = 10**28
 """Numbers beyond this overflow: a Decimal keeps 28 digits."""
 
@@ -70,8 +72,15 @@ def arithmetic(operator: str, left: Compiled, right: Compiled) -> Compiled:
             return []
         if operator == "+" and one[0] in STRINGS and other[0] in STRINGS:
             return string_item(env, _text(one) + _text(other))
+        try:
+            return calculated(env, one, other)
+        except ArithmeticError:
+            return []
+
+    def calculated(env: Environment, one: Item, other: Item) -> Items:
         if one[0] in NUMBERS and other[0] in NUMBERS:
             return _of_numbers(operator, one, other)
+        env.spend(_COST_OF_UNITS)
         if one[0] in TEMPORAL_TYPES and other[0] in MEASURES and operator in "+-":
             return _of_date(one, other, 1 if operator == "+" else -1)
         if {one[0], other[0]} <= MEASURES | NUMBERS:
@@ -86,11 +95,7 @@ def _of_numbers(operator: str, one: Item, other: Item) -> Items:
     if mine is None or theirs is None:
         return []
     both_whole = operator == "mod" and isinstance(mine, int) and isinstance(theirs, int)
-    try:
-        result = _ARITHMETIC[operator](mine, theirs)
-    except (ArithmeticError, ValueError) as error:
-        raise FHIRPathEvaluationError(f"{operator} leads out of the range of numbers") from error
-    return number_items(result, whole=both_whole)
+    return number_items(_ARITHMETIC[operator](mine, theirs), whole=both_whole)
 
 
 def number_items(value: int | Decimal | None, *, whole: bool = False) -> Items:

@@ -20,6 +20,8 @@ class Compiling(Protocol):
     facts: Definitions
     text: str
     settings: Settings
+    repeating: int
+    """How many repeat() this stands in."""
     uses_now: bool
     """Does the expression ask for the moment of the evaluation?"""
 
@@ -37,6 +39,10 @@ class Compiling(Protocol):
 
     def type_test(self, name: str, node: Node, *, selecting: bool) -> TypeTest:
         """The test for a type written at ``node``; raises FHIRPathError when there is no such type."""
+
+
+CHARACTERS_PER_COST = 16
+"""So many characters of an expression do about as much work as visiting an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,11 @@ class FunctionCall:
     def argument(self, index: int = 0) -> Compiled:
         """An argument that is evaluated once, with the ``$this`` around the call."""
         return self.compiler.compile_apart(self.node.arguments[index], self.scope)
+
+    def cost(self, index: int = 0) -> int:
+        """What it costs to evaluate an argument once: as much as it is long."""
+        node = self.node.arguments[index]
+        return 1 + (node.end - node.start) // CHARACTERS_PER_COST
 
     @property
     def count(self) -> int:

@@ -6,7 +6,7 @@ does not exist is an error now, not an empty collection later.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from hub.fhir.definitions import PRIMITIVES, Definitions
@@ -15,11 +15,8 @@ from hub.fhirpath.call import FunctionCall, Settings
 from hub.fhirpath.errors import FHIRPathError
 from hub.fhirpath.evaluation import (
     INTEGER,
-    STRING,
     Compiled,
     Environment,
-    Run,
-    Single,
     Types,
     collection,
     condition,
@@ -32,9 +29,9 @@ from hub.fhirpath.evaluation import (
 from hub.fhirpath.functions import FUNCTIONS, UNSUPPORTED
 from hub.fhirpath.functions.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
 from hub.fhirpath.functions.subsetting import at, numbered
-from hub.fhirpath.items import Item, Items
-from hub.fhirpath.navigation import TYPE_INFO, TYPE_INFO_ELEMENTS, Readers, json_name
+from hub.fhirpath.items import Item
 from hub.fhirpath.references import target_type
+from hub.fhirpath.steps import Steps, concrete
 from hub.fhirpath.syntax import (
     Binary,
     Call,
@@ -53,7 +50,6 @@ from hub.fhirpath.types import TypeTest
 from hub.fhirpath.variables import variable
 
 NOTHING_BUT_THE_DATA = Settings()
-_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
 class Compiler:
@@ -66,12 +62,28 @@ class Compiler:
         self.facts = facts
         self.settings = settings
         self.uses_now = False
-        self._root_types = self._concrete(root_types)
+        self._steps = Steps(text, facts)
+        self._root_types = concrete(root_types)
         self._variables: dict[str, tuple[str, Types]] = {}
+        self.repeating = 0
+        self._wanted: dict[int, Compiled | None] = {}
         self._aggregating = 0
 
     def compile(self, node: Node, scope: Types) -> Compiled:
         """Compile ``node`` where ``$this`` is of the types ``scope``."""
+        compiled = self._compiled(node, scope)
+        if id(node) in self._wanted:
+            self._wanted[id(node)] = compiled
+        return compiled
+
+    def compile_parts(self, tree: Node, parts: Sequence[Node], scope: Types) -> list[Compiled]:
+        """Compile ``tree`` once, and give back what these nodes of it were made into."""
+        self._wanted = dict.fromkeys(map(id, parts))
+        self.compile_apart(tree, scope)
+        compiled, self._wanted = self._wanted, {}
+        return [found for part in parts if (found := compiled[id(part)]) is not None]
+
+    def _compiled(self, node: Node, scope: Types) -> Compiled:
         match node:
             case Literal():
                 return constant((node.type, node.value, None))
@@ -116,9 +128,6 @@ class Compiler:
         self._variables = {**self._variables, name: (key, types)}
         return key
 
-    def _concrete(self, types: Types) -> Types:
-        return None if types is None or types & _ABSTRACT else types
-
     def _variable(self, node: Variable) -> Compiled:
         if node.name in self._variables:
             return _defined(*self._variables[node.name])
@@ -130,7 +139,7 @@ class Compiler:
 
     def _special(self, node: Special, scope: Types) -> Compiled:
         if node.name == "this":
-            return this_item(self._concrete(scope))
+            return this_item(concrete(scope))
         if node.name == "index":
             return collection(lambda env, _this: [("System.Integer", env.index, None)], INTEGER)
         if node.name == "total" and self._aggregating:
@@ -140,17 +149,19 @@ class Compiler:
 
     def _member(self, node: Member, scope: Types) -> Compiled:
         if node.source is not None:
-            return self._step(self.compile(node.source, scope), node)
-        scope = self._concrete(scope)
-        is_element = scope is not None and any(self._element_types(type_, node.name) != frozenset() for type_ in scope)
+            return self._steps.step(self.compile(node.source, scope), node)
+        scope = concrete(scope)
+        is_element = scope is not None and any(
+            self._steps.element_types(type_, node.name) != frozenset() for type_ in scope
+        )
         if not is_element and node.name[:1].isupper():
             return self._type_prefix(node, scope)
-        return self._step(this_item(scope), node)
+        return self._steps.step(this_item(scope), node)
 
     def _type_prefix(self, node: Member, scope: Types) -> Compiled:
         """``Patient`` at the start of a path: the item, if it is a Patient (S-240)."""
         test = self.type_test(node.name, node, selecting=False)
-        types = self._concrete(test.types)
+        types = concrete(test.types)
         if scope and scope <= self.facts.resource_types:
             matching = frozenset(type_ for type_ in scope if test[type_])
             if not matching:
@@ -158,53 +169,6 @@ class Compiler:
             if matching == scope:
                 return this_item(scope)
         return one_item(lambda _env, this: this if this is not None and test[this[0]] else None, types)
-
-    def _step(self, source: Compiled, node: Member) -> Compiled:
-        types = self._types_below(source.types, node)
-        if source.constant == ():
-            return nothing(types)
-        readers = Readers(self.facts, node.name)
-        one = source.single
-        run = _step_from_each(source.items, readers) if one is None else _step_from_one(one, readers)
-        return replace(collection(run, types), steps=None if source.steps is None else (*source.steps, readers))
-
-    def _types_below(self, types: Types, node: Member) -> Types:
-        """The types of the element ``node.name`` of items of these types; raises FHIRPathError when none has it."""
-        types = self._concrete(types)
-        if not types:
-            return None
-        below: frozenset[str] = frozenset()
-        for type_ in types:
-            found = self._element_types(type_, node.name)
-            if found is None:
-                return None
-            below |= found
-        if not below:
-            raise self._no_element(sorted(types), node)
-        return self._concrete(below)
-
-    def _element_types(self, type_: str, name: str) -> Types:
-        """The types of one element; none when there is no such element, None when they are not known."""
-        if type_ == TYPE_INFO and name in TYPE_INFO_ELEMENTS:
-            return STRING
-        element = None if type_.startswith("System.") else self.facts.element(type_, name)
-        if element is None:
-            return frozenset()
-        return frozenset(element.types) if element.choice else self._concrete(frozenset({element.path}))
-
-    def _no_element(self, types: list[str], node: Member) -> FHIRPathError:
-        place = node.end - len(node.name)
-        names = {name: type_ for type_ in types for name in self.facts.element_names(type_)}
-        for name, type_ in names.items():
-            element = self.facts.element(type_, name)
-            for choice in element.types if element is not None and element.choice else ():
-                if json_name(name, choice) == node.name:
-                    advice = f"Write {name}.ofType({choice})."
-                    return FHIRPathError(f"{type_} has no element {node.name}", self.text, place, advice)
-        close = get_close_matches(node.name, names, n=1)
-        advice = f"Did you mean {close[0]}?" if close else "See its page in the standard for the elements it has."
-        owner = " or ".join(types) if len(types) <= 3 else "None of the possible types"
-        return FHIRPathError(f"{owner} has no element {node.name}", self.text, place, advice)
 
     def _call(self, node: Call, scope: Types) -> Compiled:
         if node.name in ("is", "ofType") and node.source is not None and _is_resolve(node.source):
@@ -223,8 +187,10 @@ class Compiler:
             raise call.refused(f"has {call.count} arguments", f"Give it {counts}.")
         self._refuse_order_of_tree(node, call)
         self._aggregating += node.name == "aggregate"
+        self.repeating += node.name in _REPEATING
         compiled = function.build(call)
         self._aggregating -= node.name == "aggregate"
+        self.repeating -= node.name in _REPEATING
         return nothing(compiled.types) if source.constant == () and node.name in EMPTY_OF_EMPTY else compiled
 
     def _refuse_order_of_tree(self, node: Call, call: FunctionCall) -> None:
@@ -234,7 +200,7 @@ class Compiler:
     def _source(self, node: Call, scope: Types) -> Compiled:
         if node.source is not None:
             return self.compile(node.source, scope)
-        return this_item(self._concrete(scope))
+        return this_item(concrete(scope))
 
     def _type_name_of(self, node: Call, scope: Types) -> TypeTest:
         call = FunctionCall(self, node, constant(), scope)
@@ -272,7 +238,7 @@ class Compiler:
             item = singleton(references(env, this))
             if item is None:
                 return None
-            type_ = target_type(item, env.resource, facts)
+            type_ = target_type(item, env, facts)
             return type_ is not None and test[type_]
 
         return condition(truth)
@@ -312,30 +278,10 @@ class Compiler:
         return arithmetic.arithmetic(node.operator, left, right)
 
 
-def _step_from_one(source: Single, readers: Readers) -> Run:
-    def run(env: Environment, this: Item | None) -> Items:
-        found: Items = []
-        item = source(env, this)
-        if item is not None:
-            readers[item[0]](item, found)
-        return env.spend_on(found) if len(found) > 1 else found
-
-    return run
-
-
-def _step_from_each(source: Run, readers: Readers) -> Run:
-    def run(env: Environment, this: Item | None) -> Items:
-        found: Items = []
-        for item in source(env, this):
-            readers[item[0]](item, found)
-        return env.spend_on(found) if len(found) > 1 else found
-
-    return run
-
-
 _SIGNED = frozenset({"System.Integer", "System.Decimal", "System.Quantity"})
 
 
+_REPEATING = frozenset({"repeat", "repeatAll"})
 _ORDERED = frozenset({"skip", "take", "first", "last", "tail"})
 _UNORDERED = frozenset({"children", "descendants"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.fhirpath.errors import FHIRPathEvaluationError
 from hub.fhirpath.items import Item, Items, boolean_items
@@ -18,6 +18,7 @@ CHARACTERS_PER_ITEM = 64
 """Reading or writing so many characters costs as much as visiting an item."""
 
 _CHEAP = 16
+T = TypeVar("T")
 
 
 class Environment:
@@ -64,7 +65,7 @@ class Environment:
         if len(text) > CHARACTERS_PER_ITEM:
             self.spend(len(text) // CHARACTERS_PER_ITEM)
 
-    def spend_on(self, items: Items) -> Items:
+    def spend_on(self, items: list[T]) -> list[T]:
         """The items, paid for when they are many."""
         if len(items) > _CHEAP:
             self.spend(len(items))
@@ -184,15 +185,26 @@ def string_item(env: Environment, text: str) -> Items:
 
 
 def spend_on_element(env: Environment, item: Item) -> None:
-    """Comparing an element costs as much as it holds."""
-    if isinstance(item[1], dict):
-        env.spend(weight(item[1]))
+    """Comparing an element costs twice what it holds, for it is read whole; a text as much as it is long."""
+    value = item[1]
+    if isinstance(value, str):
+        env.spend_on_text(value)
+    elif isinstance(value, dict):
+        env.spend(2 * weight(value, env.budget))
 
 
-def weight(value: Any) -> int:
-    """How many JSON values stand in this one; what it costs to compare it."""
-    if isinstance(value, dict):
-        return 1 + sum(map(weight, value.values()))
-    if isinstance(value, list):
-        return 1 + sum(map(weight, value))
-    return 1
+def weight(value: Any, enough: int) -> int:
+    """How many JSON values stand in this one; what it costs to compare it. Not counted further than ``enough``."""
+    count, level = 0, [value]
+    while level and count <= enough:
+        count += len(level)
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+            if len(below) > enough:
+                return len(below)
+        level = below
+    return count

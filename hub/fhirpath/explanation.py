@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.errors import FHIRPathEvaluationError
-from hub.fhirpath.evaluation import Compiled, Environment, Types
+from hub.fhirpath.evaluation import COST_LIMIT, Compiled, Environment, Types
 from hub.fhirpath.lexer import Kind, tokens
 from hub.fhirpath.syntax import Binary, Call, Chain, Empty, Literal, Node, Sign
 
@@ -40,15 +41,16 @@ class Explanation:
     """The parts of one expression, compiled."""
 
     def __init__(self, tree: Node, compiler: Compiler, scope: Types) -> None:
-        written = _Written(compiler.text)
-        self._parts: list[tuple[str, int, Compiled]] = []
-        for node, depth in _parts(tree, 0):
-            if len(self._parts) < MOST_PARTS:
-                self._parts.append((written.of(node), depth, compiler.compile_apart(node, scope)))
+        written, parts = _Written(compiler.text), list(islice(_parts(tree, 0), MOST_PARTS))
+        compiled = compiler.compile_parts(tree, [node for node, _ in parts], scope)
+        self._parts = [(written.of(node), depth, part) for (node, depth), part in zip(parts, compiled, strict=True)]
 
     def told(self, env: Environment) -> list[Part]:
-        """The value of each part, the whole first. All parts together have the budget of one evaluation."""
-        return [_told(text, depth, part, env) for text, depth, part in self._parts]
+        """The value of each part, the whole first. It has the budget of an evaluation, the others share as much."""
+        (text, depth, whole), *parts = self._parts
+        told = [_told(text, depth, whole, env)]
+        env.budget = COST_LIMIT
+        return told + [_told(text, depth, part, env) for text, depth, part in parts]
 
 
 def _told(text: str, depth: int, part: Compiled, env: Environment) -> Part:

@@ -80,7 +80,16 @@ class Expression:
         now: datetime | None = None,
     ) -> list[Any]:
         """The values: JSON as it stands in the resource, Python values for what the expression itself made."""
-        return [value for _, value, _ in self._found(resource, previous, current, now) if value is not None]
+        walk = self._walk
+        if walk is None or resource.__class__ is not dict:
+            return [value for _, value, _ in self._found(resource, previous, current, now) if value is not None]
+        # The most frequent case by far, without a call that can be spared; the same as in ``_found``.
+        named: Any = resource.get("resourceType")
+        known = named.__class__ is str and named in self._resource_types
+        found = walk((named if known else "Resource", resource, None))
+        if len(found) > OUTPUT_LIMIT:
+            raise _too_many()
+        return [value for _, value, _ in found if value is not None]
 
     def typed_items(
         self,
@@ -101,7 +110,10 @@ class Expression:
         """The same, relative to an element: ``type_`` as ``typed_items`` gives it, ``resource`` is ``%resource``."""
         root: Item = (type_, value, None)
         env = Environment(root, None if resource is None else self._item(resource), None, None)
-        return _with_values(_few(self._items(env, root)))
+        found = self._items(env, root)
+        if len(found) > OUTPUT_LIMIT:
+            raise _too_many()
+        return _with_values(found)
 
     def is_true(
         self,
@@ -137,7 +149,9 @@ class Expression:
         else:
             env = self._environment(resource, previous, current, now)
             found = self._items(env, env.root)
-        return found if len(found) <= OUTPUT_LIMIT else _few(found)
+        if len(found) > OUTPUT_LIMIT:
+            raise _too_many()
+        return found
 
     def _environment(
         self, resource: Resource | None, previous: Resource | None, current: Resource | None, now: datetime | None
@@ -158,23 +172,27 @@ def _walk(steps: Sequence[Step]) -> Callable[[Item], Items]:
     """The way down through all steps."""
     first, rest = steps[0], steps[1:]
 
-    def walk(item: Item) -> Items:
+    def step_down(item: Item) -> Items:
         found: Items = []
         first[item[0]](item, found)
+        return found
+
+    def walk(item: Item) -> Items:
+        found = step_down(item)
         for step in rest:
             below: Items = []
             for one in found:
                 step[one[0]](one, below)
+                if len(below) > OUTPUT_LIMIT:
+                    return below
             found = below
         return found
 
-    return walk
+    return walk if rest else step_down
 
 
-def _few(items: Items) -> Items:
-    if len(items) > OUTPUT_LIMIT:
-        raise FHIRPathEvaluationError(f"the expression yields more than {OUTPUT_LIMIT} items")
-    return items
+def _too_many() -> FHIRPathEvaluationError:
+    return FHIRPathEvaluationError(f"the expression yields more than {OUTPUT_LIMIT} items")
 
 
 def _with_values(items: Items) -> list[tuple[str, Any]]:

@@ -45,6 +45,9 @@ QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration", "Mon
 MEASURES = QUANTITIES | {"System.Quantity"}
 TEMPORAL_TYPES = TEMPORALS | {"System.Date", "System.DateTime", "System.Time"}
 
+_LONGEST_TEMPORAL = 40
+"""Characters. What is longer is no date, and shall not be remembered as one that is none."""
+
 TRUE: Item = ("System.Boolean", True, None)
 FALSE: Item = ("System.Boolean", False, None)
 
@@ -89,7 +92,7 @@ def _number(type_: str, value: Any) -> int | Decimal:
 
 def _temporal(type_: str, value: Any) -> Temporal:
     parsed = None
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _LONGEST_TEMPORAL:
         parsed = temporal.parse_time(value) if type_ == "time" else temporal.parse(value)
     if parsed is None:
         raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
@@ -198,8 +201,8 @@ def _rounded_alike(one: int | Decimal, other: int | Decimal) -> bool:
     places = min(_places(one), _places(other))
     try:
         return round(Decimal(one), places) == round(Decimal(other), places)
-    except ArithmeticError as error:
-        raise FHIRPathEvaluationError("a number is too large to be rounded") from error
+    except ArithmeticError:
+        return one == other  # too large to have places
 
 
 def _places(number: int | Decimal) -> int:

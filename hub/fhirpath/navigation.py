@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hub.fhir.definitions import PRIMITIVES, Definitions
+from hub.fhirpath.errors import FHIRPathEvaluationError
+from hub.fhirpath.evaluation import COST_LIMIT
 from hub.fhirpath.items import Item, Items
 
 Reader = Callable[[Item, Items], None]
@@ -69,7 +71,8 @@ def _in_order(readers: Mapping[str, Reader], place: int) -> Reader:
     def read(item: Item, found: Items) -> None:
         value = item[place]
         if isinstance(value, dict):
-            for key in value:
+            # An object may have any number of members that mean nothing: never look at more than could mean something.
+            for key in value if len(value) <= len(readers) else [key for key in readers if key in value]:
                 reader = readers.get(key)
                 if reader is not None and not (key[0] == "_" and key[1:] in value):
                     reader(item, found)
@@ -104,6 +107,7 @@ def _complex(name: str, type_: str) -> Reader:
         if isinstance(value, dict):
             children = value.get(name)
             if isinstance(children, list):
+                _refuse_many(children)
                 found += [(type_, child, None) for child in children if child is not None]
             elif children is not None:
                 found.append((type_, children, None))
@@ -116,11 +120,18 @@ def _resource(name: str, facts: Definitions) -> Reader:
         value = item[1]
         if isinstance(value, dict):
             children = value.get(name)
+            _refuse_many(children)
             for child in children if isinstance(children, list) else [children]:
                 if child is not None:
                     found.append((resource_type(child, facts), child, None))
 
     return read
+
+
+def _refuse_many(children: Any) -> None:
+    """A list that alone would use up the budget is not even read."""
+    if isinstance(children, list) and len(children) > COST_LIMIT:
+        raise FHIRPathEvaluationError(f"the expression visits more than {COST_LIMIT} items")
 
 
 def _primitive(name: str, type_: str) -> Reader:
@@ -139,6 +150,8 @@ def _primitive(name: str, type_: str) -> Reader:
 
 
 def _read_list(type_: str, values: Any, siblings: Any, found: Items) -> None:
+    _refuse_many(values)
+    _refuse_many(siblings)
     values = values if isinstance(values, list) else [values]
     siblings = siblings if isinstance(siblings, list) else [siblings]
     for index in range(max(len(values), len(siblings))):

@@ -94,7 +94,8 @@ def _definite(measure: Unit | None) -> Unit | None:
 
 
 def _in_base_units(value: Decimal, measure: Unit) -> Fraction | None:
-    if not value.is_finite() or (value and abs(value.adjusted()) > _LARGEST_EXPONENT):
+    sizes = (value.adjusted(), value.as_tuple().exponent)
+    if any(not isinstance(size, int) or abs(size) > _LARGEST_EXPONENT for size in sizes):
         return None
     return Fraction(value) * measure.factor + measure.offset
 

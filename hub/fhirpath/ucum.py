@@ -51,11 +51,13 @@ def _sorted(powers: Iterable[tuple[str, int]]) -> Dimensions:
 ONE = Unit(Fraction(1), ())
 
 
-@lru_cache(maxsize=4096)
 def unit(code: str) -> Unit | None:
     """The unit that a UCUM code (case sensitive) means; None when this table does not know it."""
-    if len(code) > _LONGEST:
-        return None
+    return _unit(code) if len(code) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _unit(code: str) -> Unit | None:
     if code in OFFSETS:
         factor, offset = OFFSETS[code]
         return Unit(factor, (("K", 1),), offset)

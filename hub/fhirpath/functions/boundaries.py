@@ -70,8 +70,8 @@ def _of_number(value: Decimal, precision: int | None, *, low: bool) -> Decimal |
     places = _PLACES if precision is None else precision
     if not 0 <= places <= _MOST_PLACES:
         return None
-    half = Decimal(5).scaleb(-_places(value) - 1)
     try:
+        half = Decimal(5).scaleb(-_places(value) - 1)
         moved = value - half if low else value + half
         return moved.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR if low else ROUND_CEILING)
     except ArithmeticError:

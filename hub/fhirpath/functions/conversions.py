@@ -65,11 +65,18 @@ def to_string(item: Item) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Decimal):
-        return format(value, "f") if -LARGEST < value < LARGEST else None
+        return decimal_text(value)
     if isinstance(value, str | int | Temporal):
         return str(value)
     found = quantity_of(item) if item[0] in MEASURES else None
-    return None if found is None else str(found)
+    return None if found is None or decimal_text(found.value) is None else str(found)
+
+
+def decimal_text(value: Decimal) -> str | None:
+    """The digits without an exponent; None when there would be too many."""
+    exponent = value.as_tuple().exponent
+    written = isinstance(exponent, int) and abs(exponent) <= _LONGEST_TEXT and -LARGEST < value < LARGEST
+    return format(value, "f") if written else None
 
 
 def _to_date(item: Item) -> Temporal | None:

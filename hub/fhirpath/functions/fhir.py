@@ -22,7 +22,7 @@ def _extension(call: FunctionCall) -> Compiled:
             for item in source(env, this):
                 found += [
                     ("Extension", extension, None)
-                    for extension in _extensions(item)
+                    for extension in env.spend_on(_extensions(item))
                     if isinstance(extension, dict) and extension.get("url") == wanted[1]
                 ]
         return found

@@ -11,9 +11,12 @@ from hub.fhirpath.items import Item, Items
 from hub.fhirpath.types import TypeTest
 
 
-def each(env: Environment, items: Items) -> Iterator[Item]:
-    """The items one by one, each paid for, with ``$index`` set for the criteria that look at it."""
-    env.spend(len(items))
+def each(env: Environment, items: Items, cost: int) -> Iterator[Item]:
+    """The items one by one, with ``$index`` set for the criteria that look at it.
+
+    Each is paid for with what evaluating them once costs (``FunctionCall.cost``).
+    """
+    env.spend(len(items) * cost)
     outer = env.index
     try:
         for index, item in enumerate(items):
@@ -25,20 +28,20 @@ def each(env: Environment, items: Items) -> Iterator[Item]:
 
 def _where(call: FunctionCall) -> Compiled:
     """Those items for which the criteria are true."""
-    return collection(_filtered(call.source.items, call.criteria()), call.source.types)
+    return collection(_filtered(call), call.source.types)
 
 
-def _filtered(source: Run, criteria: Compiled) -> Run:
-    holds = criteria.truth
+def _filtered(call: FunctionCall) -> Run:
+    source, holds, cost = call.source.items, call.criteria().truth, call.cost()
 
     def run(env: Environment, this: Item | None) -> Items:
-        return [item for item in each(env, source(env, this)) if holds(env, item)]
+        return [item for item in each(env, source(env, this), cost) if holds(env, item)]
 
     return run
 
 
 def _exists(call: FunctionCall) -> Compiled:
-    source = _filtered(call.source.items, call.criteria()) if call.count else call.source.items
+    source = _filtered(call) if call.count else call.source.items
     return condition(lambda env, this: bool(source(env, this)))
 
 
@@ -59,19 +62,19 @@ def _not(call: FunctionCall) -> Compiled:
 
 def _all(call: FunctionCall) -> Compiled:
     """True when the criteria are true for every item, also when there is none."""
-    source, criteria = call.source.items, call.criteria()
+    source, criteria, cost = call.source.items, call.criteria(), call.cost()
 
     def truth(env: Environment, this: Item | None) -> bool | None:
-        return not any(not criteria.truth(env, item) for item in each(env, source(env, this)))
+        return not any(not criteria.truth(env, item) for item in each(env, source(env, this), cost))
 
     return condition(truth)
 
 
 def _select(call: FunctionCall) -> Compiled:
-    source, projection = call.source.items, call.criteria()
+    source, projection, cost = call.source.items, call.criteria(), call.cost()
 
     def run(env: Environment, this: Item | None) -> Items:
-        found = [made for item in each(env, source(env, this)) for made in projection.items(env, item)]
+        found = [made for item in each(env, source(env, this), cost) for made in projection.items(env, item)]
         return env.spend_on(found)
 
     return collection(run, projection.types)

@@ -15,6 +15,8 @@ from hub.fhirpath.quantity import Quantity
 
 Number = int | Decimal
 _MOST_PLACES = 28
+_COST_OF_SERIES = 50
+"""A logarithm costs as much as visiting so many items."""
 _LONGEST_POWER = 1000
 
 
@@ -24,12 +26,13 @@ def _number_source(call: FunctionCall, *, or_quantity: bool = False) -> None:
         raise call.refused(f"needs a number, not {' or '.join(sorted(types))}", "Name the element that is one.")
 
 
-def _of_number(calculate: Callable[[Number], Number | None]) -> Callable[[FunctionCall], Compiled]:
+def _of_number(calculate: Callable[[Number], Number | None], cost: int = 1) -> Callable[[FunctionCall], Compiled]:
     def build(call: FunctionCall) -> Compiled:
         _number_source(call)
         source = call.source.items
 
         def run(env: Environment, this: Item | None) -> Items:
+            env.spend(cost)
             number = number_of(source(env, this))
             return [] if number is None else _kept(lambda: calculate(number))
 
@@ -100,6 +103,7 @@ def _of_two(calculate: Callable[[Number, Number], Number | None]) -> Callable[[F
         source, argument = call.source.items, call.argument().items
 
         def run(env: Environment, this: Item | None) -> Items:
+            env.spend(2 * _COST_OF_SERIES)
             one, other = number_of(source(env, this)), number_of(argument(env, this))
             return [] if one is None or other is None else _kept(lambda: calculate(one, other))
 
@@ -139,10 +143,10 @@ NUMBER_FUNCTIONS = {
     "ceiling": Function(0, 0, _whole(ROUND_CEILING)),
     "floor": Function(0, 0, _whole(ROUND_FLOOR)),
     "truncate": Function(0, 0, _whole(ROUND_DOWN)),
-    "exp": Function(0, 0, _of_number(lambda number: Decimal(number).exp())),
-    "ln": Function(0, 0, _of_number(_ln)),
+    "exp": Function(0, 0, _of_number(lambda number: Decimal(number).exp(), _COST_OF_SERIES)),
+    "ln": Function(0, 0, _of_number(_ln, _COST_OF_SERIES)),
     "log": Function(1, 1, _of_two(_log)),
     "power": Function(1, 1, _of_two(_power)),
     "round": Function(0, 1, _round),
-    "sqrt": Function(0, 0, _of_number(_sqrt)),
+    "sqrt": Function(0, 0, _of_number(_sqrt, _COST_OF_SERIES)),
 }

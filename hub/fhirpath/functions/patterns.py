@@ -1,7 +1,7 @@
 """``matches``, ``matchesFull`` and ``replaceMatches``, on an engine that takes linear time whatever the pattern is.
 
-Patterns that such an engine does not have (back references, look-around) are refused when the expression is compiled,
-or are an error of the evaluation when the pattern comes from the data. A pattern is found anywhere in the text, and
+A pattern stands in the expression and is made once; what such an engine does not have (back references, look-around)
+is refused. A pattern is found anywhere in the text, and
 ``.`` matches the end of a line too (FHIRPath N1, "matches").
 """
 
@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import re2
 
 from hub.fhirpath.call import Function, FunctionCall
 from hub.fhirpath.errors import FHIRPathEvaluationError
-from hub.fhirpath.evaluation import STRING, Compiled, Environment, collection, condition, string_item
-from hub.fhirpath.functions.arguments import Text, argument_string, source_string
+from hub.fhirpath.evaluation import (
+    BOOLEAN,
+    STRING,
+    Compiled,
+    Environment,
+    collection,
+    condition,
+    nothing,
+    string_item,
+)
+from hub.fhirpath.functions.arguments import argument_string, source_string
 from hub.fhirpath.items import Item, Items
 
 MAX_PATTERN = 1000
 """Characters. Linear in the text still means: times the size of the pattern."""
-_MEMORY = 1 << 20
+_MEMORY = 1 << 18
 """Bytes that one pattern may take when it is made; ``(a{1000}){1000}`` does not fit."""
 _STEPS_PER_ITEM = 64
 """The engine does so many steps (characters times instructions, at worst) in the time of visiting an item."""
@@ -33,6 +42,7 @@ class Pattern(Protocol):
     """What is used of a compiled pattern; ``programsize`` is how many instructions it was made into."""
 
     programsize: int
+    pattern: str
 
     def search(self, text: str) -> Any: ...
     def fullmatch(self, text: str) -> Any: ...
@@ -50,35 +60,28 @@ def _options() -> Any:
 _OPTIONS = _options()
 
 
-@lru_cache(maxsize=512)
-def pattern(text: str) -> Pattern:
-    """The compiled pattern; raises ValueError with the reason when there is none."""
+def _pattern(call: FunctionCall) -> Pattern | None:
+    """The pattern, None when it is ``{}``. It is refused now when it is wrong, or when the data would bring it."""
+    constant = call.argument().constant
+    if constant is None or len(constant) > 1 or any(item[0] != "System.String" for item in constant):
+        advice = "Write the pattern in quotes; what comes from the data could be made to take long."
+        raise call.refused("needs a pattern that stands in the expression", advice)
+    if not constant:
+        return None
+    text = constant[0][1]
     if len(text) > MAX_PATTERN:
-        raise ValueError(f"it is longer than {MAX_PATTERN} characters")
+        raise call.refused("cannot use this pattern: it is too long", f"Write at most {MAX_PATTERN} characters.")
     try:
         made: Pattern = re2.compile(text, _OPTIONS)
     except re2.error as error:
-        reason = error.args[0] if error.args else "no regular expression"
-        raise ValueError(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None
+        advice = "Use the syntax of RE2: no back references, no look-around, so that no text takes long."
+        raise call.refused(f"cannot use this pattern: {_reason(error)}", advice) from None
     return made
 
 
-def _checked(call: FunctionCall) -> Text:
-    """The argument that is a pattern; a wrong one that stands in the expression is refused now."""
-    for item in call.argument().constant or ():
-        try:
-            pattern(str(item[1]))
-        except ValueError as error:
-            advice = "Use the syntax of RE2: no back references, no look-around, so that no text takes long."
-            raise call.refused(f"cannot use this pattern: {error}", advice) from None
-    return argument_string(call)
-
-
-def _made(env: Environment, expression: str) -> Pattern:
-    try:
-        return pattern(expression)
-    except ValueError as error:
-        raise FHIRPathEvaluationError(f"{expression!r:.40} is no pattern: {error}") from None
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else "it is no regular expression"
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
 
 
 def _spend_on_search(env: Environment, found: Pattern, length: int) -> None:
@@ -94,30 +97,32 @@ def _matches_full(call: FunctionCall) -> Compiled:
 
 
 def _test(call: FunctionCall, *, full: bool) -> Compiled:
-    source, expression = source_string(call), _checked(call)
+    source, found = source_string(call), _pattern(call)
+    if found is None:
+        return nothing(BOOLEAN)
+    spend, test = partial(_spend_on_search, found=found), found.fullmatch if full else found.search
 
     def truth(env: Environment, this: Item | None) -> bool | None:
-        text, written = source(env, this), expression(env, this)
-        if text is None or written is None:
+        text = source(env, this)
+        if text is None:
             return None
-        found = _made(env, written)
-        _spend_on_search(env, found, len(text))
-        return (found.fullmatch(text) if full else found.search(text)) is not None
+        spend(env, length=len(text))
+        return test(text) is not None
 
     return condition(truth)
 
 
 def _replace_matches(call: FunctionCall) -> Compiled:
     """Groups are written ``$1`` or ``${name}``. An empty pattern replaces nothing."""
-    source, expression, substitution = source_string(call), _checked(call), argument_string(call, 1)
+    source, found, substitution = source_string(call), _pattern(call), argument_string(call, 1)
+    if found is None:
+        return nothing(STRING)
 
     def run(env: Environment, this: Item | None) -> Items:
-        text, written, new = source(env, this), expression(env, this), substitution(env, this)
-        if text is None or written is None or new is None:
+        text, new = source(env, this), substitution(env, this)
+        if text is None or new is None:
             return []
-        if not written:
-            return string_item(env, text)
-        return string_item(env, "".join(_replaced(env, _made(env, written), text, new)))
+        return string_item(env, text if not found.pattern else "".join(_replaced(env, found, text, new)))
 
     return collection(run, STRING)
 

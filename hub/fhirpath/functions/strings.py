@@ -103,6 +103,7 @@ def _parts(split: Callable[[str, str], list[str]]) -> Callable[[FunctionCall], C
             text, by = source(env, this), separator(env, this)
             if text is None or by is None:
                 return []
+            env.spend(text.count(by))
             return env.spend_on([("System.String", part, None) for part in split(text, by)])
 
         return collection(run, STRING)
@@ -141,6 +142,8 @@ def _coded(coders: dict[str, Coder]) -> Callable[[FunctionCall], Compiled]:
                 return []
             if coder is None:
                 raise FHIRPathEvaluationError(f"{name!r:.20} is none of {', '.join(coders)}")
+            # Each of these is looked up on its own.
+            env.spend(4 * (text.count("&") + text.count("\\")))
             try:
                 return string_item(env, _whole(coder(text)))
             except (ValueError, binascii.Error):

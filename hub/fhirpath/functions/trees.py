@@ -20,8 +20,10 @@ def _children(call: FunctionCall) -> Compiled:
     def run(env: Environment, this: Item | None) -> Items:
         found: Items = []
         for item in source(env, this):
+            before = len(found)
             readers[item[0]](item, found)
-        return env.spend_on(found)
+            env.spend(1 + len(found) - before)
+        return found
 
     return collection(run)
 
@@ -36,8 +38,9 @@ def _descendants(call: FunctionCall) -> Compiled:
         while level:
             below: Items = []
             for item in level:
+                before = len(below)
                 readers[item[0]](item, below)
-            env.spend(len(below))
+                env.spend(1 + len(below) - before)
             found += below
             level = below
         return found
@@ -56,7 +59,7 @@ def _repeat_all(call: FunctionCall) -> Compiled:
 
 
 def _repeated(call: FunctionCall, *, once: bool) -> Compiled:
-    source, projection = call.source.items, _projection(call)
+    source, projection, cost = call.source.items, _projection(call), call.cost()
 
     def run(env: Environment, this: Item | None) -> Items:
         known: set[Hashable] = set()
@@ -64,7 +67,7 @@ def _repeated(call: FunctionCall, *, once: bool) -> Compiled:
         level = source(env, this)
         while level:
             below: Items = []
-            for item in each(env, level):
+            for item in each(env, level, cost):
                 for made in projection.items(env, item):
                     env.spend(1)
                     if once:
@@ -85,6 +88,8 @@ def _projection(call: FunctionCall) -> Compiled:
     """The argument, for the types of the source and for those that it leads to, as it is applied to both."""
     types = call.source.types
     projection = call.criteria()
+    if call.compiler.repeating > MOST_REPEATS:
+        raise call.refused("is nested too deeply", f"Nest it at most {MOST_REPEATS} times.")
     while types is not None and projection.types is not None and not projection.types <= types:
         types |= projection.types
         projection = call.compiler.compile_criteria(call.node.arguments[0], types)
@@ -93,7 +98,7 @@ def _projection(call: FunctionCall) -> Compiled:
 
 def _aggregate(call: FunctionCall) -> Compiled:
     """``$total`` after the aggregator has run for each item, with ``$this`` and ``$index``."""
-    source, aggregator = call.source.items, call.criteria()
+    source, aggregator, cost = call.source.items, call.criteria(), call.cost()
     start: Run = call.argument(1).items if call.count > 1 else lambda _env, _this: []
 
     def run(env: Environment, this: Item | None) -> Items:
@@ -101,7 +106,7 @@ def _aggregate(call: FunctionCall) -> Compiled:
         items = source(env, this)
         outer = getattr(env, "total", None)
         try:
-            for item in each(env, items):
+            for item in each(env, items, cost):
                 env.total = total
                 total = env.spend_on(aggregator.items(env, item))
         finally:
@@ -112,6 +117,9 @@ def _aggregate(call: FunctionCall) -> Compiled:
     return collection(run)
 
 
+MOST_REPEATS = 3
+"""repeat() in the projection of a repeat(): each level compiles its projection several times."""
+
 Key = tuple[Run, bool]
 """What to order by, and whether downwards."""
 Keyed = tuple[list[Item | None], Item]
@@ -121,14 +129,14 @@ Keyed = tuple[list[Item | None], Item]
 def _sort(call: FunctionCall) -> Compiled:
     """By each key in turn, upwards, or downwards when a minus stands before it; without a key an item comes first."""
     keys: list[Key] = [_key(call, node) for node in call.node.arguments] or [(_itself, False)]
-    source = call.source.items
+    source, cost = call.source.items, sum(map(call.cost, range(call.count))) + 1
 
     def compare(one: Keyed, other: Keyed) -> int:
         return _compare(one[0], other[0], keys)
 
     def run(env: Environment, this: Item | None) -> Items:
         items = source(env, this)
-        keyed: list[Keyed] = [([singleton(key(env, item)) for key, _ in keys], item) for item in each(env, items)]
+        keyed: list[Keyed] = [([singleton(key(env, item)) for key, _ in keys], item) for item in each(env, items, cost)]
         env.spend(len(items) * max(1, len(items).bit_length()))
         keyed.sort(key=cmp_to_key(compare))
         return [item for _, item in keyed]

@@ -43,7 +43,11 @@ def _members(node: ElementTree.Element, type_: str, facts: Definitions) -> dict[
             members.setdefault(name, []).append(_resource(child[0], facts))
         else:
             _add(members, name, _members(child, child_type, facts), many=many)
-    return members
+    return {name: value for name, value in members.items() if not isinstance(value, list) or any(map(_is_there, value))}
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None
 
 
 def _element(type_: str, name: str, facts: Definitions) -> tuple[str, bool]:
