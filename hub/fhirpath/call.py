@@ -20,8 +20,6 @@ class Compiling(Protocol):
     facts: Definitions
     text: str
     settings: Settings
-    repeating: int
-    """How many repeat() this stands in."""
     uses_now: bool
     """Does the expression ask for the moment of the evaluation?"""
 

@@ -50,6 +50,8 @@ from hub.fhirpath.types import TypeTest
 from hub.fhirpath.variables import variable
 
 NOTHING_BUT_THE_DATA = Settings()
+MAX_WORK = 10_000
+"""Nodes that are compiled for one expression. The longest one in the standard has 301."""
 
 
 class Compiler:
@@ -65,12 +67,16 @@ class Compiler:
         self._steps = Steps(text, facts)
         self._root_types = concrete(root_types)
         self._variables: dict[str, tuple[str, Types]] = {}
-        self.repeating = 0
+        self._work = 0
         self._wanted: dict[int, Compiled | None] = {}
         self._aggregating = 0
 
     def compile(self, node: Node, scope: Types) -> Compiled:
         """Compile ``node`` where ``$this`` is of the types ``scope``."""
+        self._work += 1
+        if self._work > MAX_WORK:
+            advice = "Make it shorter, or nest repeat() less: its argument is compiled for all types that it leads to."
+            raise FHIRPathError("The expression is too involved", self.text, node.start, advice)
         compiled = self._compiled(node, scope)
         if id(node) in self._wanted:
             self._wanted[id(node)] = compiled
@@ -78,7 +84,7 @@ class Compiler:
 
     def compile_parts(self, tree: Node, parts: Sequence[Node], scope: Types) -> list[Compiled]:
         """Compile ``tree`` once, and give back what these nodes of it were made into."""
-        self._wanted = dict.fromkeys(map(id, parts))
+        self._wanted, self._work = dict.fromkeys(map(id, parts)), 0
         self.compile_apart(tree, scope)
         compiled, self._wanted = self._wanted, {}
         return [found for part in parts if (found := compiled[id(part)]) is not None]
@@ -187,10 +193,8 @@ class Compiler:
             raise call.refused(f"has {call.count} arguments", f"Give it {counts}.")
         self._refuse_order_of_tree(node, call)
         self._aggregating += node.name == "aggregate"
-        self.repeating += node.name in _REPEATING
         compiled = function.build(call)
         self._aggregating -= node.name == "aggregate"
-        self.repeating -= node.name in _REPEATING
         return nothing(compiled.types) if source.constant == () and node.name in EMPTY_OF_EMPTY else compiled
 
     def _refuse_order_of_tree(self, node: Call, call: FunctionCall) -> None:
@@ -281,7 +285,6 @@ class Compiler:
 _SIGNED = frozenset({"System.Integer", "System.Decimal", "System.Quantity"})
 
 
-_REPEATING = frozenset({"repeat", "repeatAll"})
 _ORDERED = frozenset({"skip", "take", "first", "last", "tail"})
 _UNORDERED = frozenset({"children", "descendants"})
 

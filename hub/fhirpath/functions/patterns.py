@@ -1,8 +1,7 @@
 """``matches``, ``matchesFull`` and ``replaceMatches``, on an engine that takes linear time whatever the pattern is.
 
 A pattern stands in the expression and is made once; what such an engine does not have (back references, look-around)
-is refused. A pattern is found anywhere in the text, and
-``.`` matches the end of a line too (FHIRPath N1, "matches").
+is refused. A pattern is found anywhere in the text, and ``.`` matches the end of a line too (FHIRPath N1, "matches").
 """
 
 from __future__ import annotations

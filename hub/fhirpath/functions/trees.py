@@ -88,8 +88,6 @@ def _projection(call: FunctionCall) -> Compiled:
     """The argument, for the types of the source and for those that it leads to, as it is applied to both."""
     types = call.source.types
     projection = call.criteria()
-    if call.compiler.repeating > MOST_REPEATS:
-        raise call.refused("is nested too deeply", f"Nest it at most {MOST_REPEATS} times.")
     while types is not None and projection.types is not None and not projection.types <= types:
         types |= projection.types
         projection = call.compiler.compile_criteria(call.node.arguments[0], types)
@@ -116,9 +114,6 @@ def _aggregate(call: FunctionCall) -> Compiled:
 
     return collection(run)
 
-
-MOST_REPEATS = 3
-"""repeat() in the projection of a repeat(): each level compiles its projection several times."""
 
 Key = tuple[Run, bool]
 """What to order by, and whether downwards."""
