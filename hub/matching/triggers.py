@@ -138,7 +138,7 @@ def compile_trigger(
     fhirpath = None
     with refusals.at(f"{path}.fhirPathCriteria"):
         if trigger.fhirpath is not None:
-            fhirpath = compile_expression(trigger.fhirpath, facts, root_type=trigger.resource)
+            fhirpath = compile_expression(trigger.fhirpath, facts, root_type=trigger.resource, now_allowed=True)
     refusals.raise_if_any()
     return CompiledTrigger(topic, trigger.resource, trigger.interactions & ANNOUNCED, query, fhirpath)
 
@@ -178,7 +178,11 @@ def _compile_criteria(
 
 
 def is_true(expression: Expression, change: ResourceChange) -> bool:
-    """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus."""
+    """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus.
+
+    now() is when the change was accepted, so that a change is judged the same way whenever it is judged.
+    """
     previous = None if change.interaction is Interaction.CREATE or not change.previous_known else change.previous
     current = None if change.interaction is Interaction.DELETE else change.current
-    return expression.is_true(change.focus, previous=previous, current=current)
+    now = change.id.instant if expression.needs_now else None
+    return expression.is_true(change.focus, previous=previous, current=current, now=now)
