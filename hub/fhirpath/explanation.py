@@ -8,7 +8,7 @@ the expression itself, one by one, so that each is told even where the expressio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -35,6 +35,8 @@ class Part:
     values: tuple[Any, ...]
     depth: int
     error: str = ""
+    compared: bool = False
+    """A side of a comparison, whose value is no condition."""
 
 
 class Explanation:
@@ -42,30 +44,34 @@ class Explanation:
 
     def __init__(self, tree: Node, compiler: Compiler, scope: Types) -> None:
         written, parts = _Written(compiler.text), list(islice(_parts(tree, 0), MOST_PARTS))
-        compiled = compiler.compile_parts(tree, [node for node, _ in parts], scope)
-        self._parts = [(written.of(node), depth, part) for (node, depth), part in zip(parts, compiled, strict=True)]
+        compiled = compiler.compile_parts(tree, [node for node, _, _ in parts], scope)
+        self._parts = [
+            (Part(written.of(node), (), depth, compared=compared), run)
+            for (node, depth, compared), run in zip(parts, compiled, strict=True)
+        ]
 
     def told(self, env: Environment) -> list[Part]:
         """The value of each part, the whole first. It has the budget of an evaluation, the others share as much."""
-        (text, depth, whole), *parts = self._parts
-        told = [_told(text, depth, whole, env)]
+        whole, *parts = self._parts
+        told = [_told(*whole, env)]
         env.budget = COST_LIMIT
-        return told + [_told(text, depth, part, env) for text, depth, part in parts]
+        return told + [_told(*part, env) for part in parts]
 
 
-def _told(text: str, depth: int, part: Compiled, env: Environment) -> Part:
+def _told(part: Part, run: Compiled, env: Environment) -> Part:
     try:
-        items = part.items(env, env.root)
+        items = run.items(env, env.root)
     except FHIRPathEvaluationError as error:
-        return Part(text, (), depth, str(error))
-    return Part(text, tuple(value for _, value, _ in items if value is not None), depth)
+        return replace(part, error=str(error))
+    return replace(part, values=tuple(value for _, value, _ in items if value is not None))
 
 
-def _parts(node: Node, depth: int) -> Iterator[tuple[Node, int]]:
-    yield node, depth
+def _parts(node: Node, depth: int, compared: bool = False) -> Iterator[tuple[Node, int, bool]]:
+    yield node, depth, compared
+    compares = isinstance(node, Binary) and node.operator in _COMPARING
     for part in _inside(node):
         if not isinstance(part, Literal | Empty | Sign):
-            yield from _parts(part, depth + 1)
+            yield from _parts(part, depth + 1, compares)
 
 
 def _inside(node: Node) -> tuple[Node, ...]:
