@@ -23,9 +23,13 @@ from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import TopicRoutes
 from hub.api.versions import SystemRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
+from hub.channels.email import Email
+from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
-from hub.delivery.round import Round
+from hub.channels.smtp import MailServer
+from hub.channels.tls import tls_context
+from hub.delivery.round import DeliveryChannel, Round
 from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
@@ -107,11 +111,16 @@ class Hub:
         base_urls = {
             version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
         }
-        channels = {"rest-hook": RestHook(self.sender)}
+        self.email = Email(_mail_server(settings), base_urls, full_resource=settings.email_full_resource)
+        channels: dict[str, DeliveryChannel] = {
+            "rest-hook": RestHook(self.sender),
+            "email": self.email,
+            "message": Message(self.sender, base_urls, settings.message_event),
+        }
         round_ = Round(
             DefinitionCache(self.subscriptions),
             self.reader,
-            dict(channels),
+            channels,
             base_urls,
             settings.retry_policy,
             Turns(CONNECTIONS_PER_HOST),
@@ -135,10 +144,7 @@ class Hub:
         conditions = Conditions(self.changes, layout)
         self.intake = Intake(self.changes, conditions, layout, self._accepted)
         self.bundle_intake = BundleIntake(self.intake)
-        self.limits = Limits(
-            default_timeout_seconds=self.settings.default_timeout_seconds,
-            min_heartbeat_seconds=self.settings.heartbeat_min_seconds,
-        )
+        self.limits = _limits(self.settings)
         self.subscription_service = SubscriptionService(
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
@@ -158,7 +164,12 @@ class Hub:
         self.evaluators[partition].bell.ring()
 
     def _check_endpoint(self, subscription: Subscription) -> None:
-        check_endpoint(subscription.channel.endpoint, self.sender.policy)
+        """Whether the hub may call it. Mail goes to the operator's own server, whoever it is for."""
+        channel = subscription.channel
+        if channel.type == "message":
+            check_endpoint(process_message_url(channel.endpoint), self.sender.policy)
+        elif channel.type == "rest-hook":
+            check_endpoint(channel.endpoint, self.sender.policy)
 
     async def start(self) -> None:
         """Open the store, read what it holds, begin to work. Raises CannotStart."""
@@ -184,6 +195,7 @@ class Hub:
         await self.worker.stop(self.settings.shutdown_seconds)
         await self.supervisor.stop()
         await self.sender.aclose()
+        await self.email.aclose()
         await self.store.close()
         if self._embedded:
             await self._embedded.stop()
@@ -279,4 +291,39 @@ def _egress(settings: Settings) -> EgressPolicy:
         allow_private=settings.allow_private_endpoints,
         allow_http=settings.allow_http_endpoints,
         allow=settings.egress_allowed,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    offered = {
+        "rest-hook",
+        "message",
+    }
+    switched_off = {}
+    if settings.smtp_host:
+        offered.add("email")
+    else:
+        switched_off["email"] = "the operator of this hub must set HUB_SMTP_HOST and HUB_EMAIL_FROM."
+    return Limits(
+        channel_types=frozenset(offered),
+        switched_off=switched_off,
+        full_resource_by_mail=settings.email_full_resource,
+        min_mail_heartbeat_seconds=settings.email_heartbeat_min_seconds,
+        default_timeout_seconds=settings.default_timeout_seconds,
+        min_heartbeat_seconds=settings.heartbeat_min_seconds,
+    )
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    """None when the operator has set none: then there is no email channel."""
+    if not settings.smtp_host:
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port or {"off": 25, "starttls": 587, "tls": 465}[settings.smtp_tls],
+        sender=settings.email_from,
+        encryption=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        tls=None if settings.smtp_tls == "off" else tls_context(protocols=()),
     )
