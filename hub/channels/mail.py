@@ -16,6 +16,7 @@ from email.utils import format_datetime
 
 _PRINTABLE = re.compile(r"[ -~]{1,900}")  # RFC 5322 allows lines of 998 characters
 _LINE_ENDING = "\r\n"
+_BASE64_LINE = 76  # RFC 2045 section 6.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,14 @@ def _text_part(kind: str, text: str) -> str:
 
 
 def _file_part(attachment: Attachment) -> str:
-    encoded = base64.encodebytes(attachment.body).decode("ascii").replace("\n", _LINE_ENDING)
+    encoded = base64.b64encode(attachment.body).decode("ascii")
+    lines = [encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)]
     head = [
         _header("Content-Type", attachment.mime),
         "Content-Transfer-Encoding: base64",
         _header("Content-Disposition", f'attachment; filename="{attachment.name}"'),
     ]
-    return _LINE_ENDING.join([*head, "", encoded])
+    return _LINE_ENDING.join([*head, "", *lines, ""])
 
 
 def _multipart(kind: str, delivery_id: str, parts: list[str]) -> str:
