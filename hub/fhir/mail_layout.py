@@ -11,12 +11,13 @@ from textwrap import wrap
 
 from hub.fhir.mail_words import MailWords, Section
 
-WIDTH = 78
+WIDTH = 72
+"""Quoted-printable breaks lines after 76 characters; people's mail programs show the breaks of the text itself."""
 
 
 def as_text(words: MailWords) -> str:
-    """Lines of at most 78 characters where words allow it, each ended by a line feed."""
-    blocks = [_paragraph(words.opening), *map(_block, words.sections), *map(_paragraph, words.closing)]
+    """Lines of at most 72 characters where words allow it, each ended by a line feed."""
+    blocks = [*map(_paragraph, words.opening), *map(_block, words.sections), *map(_paragraph, words.closing)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -34,7 +35,7 @@ def as_html(words: MailWords) -> str:
     lines = [
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(words.subject)}</title></head><body>',
-        f"<p>{escape(words.opening)}</p>",
+        *(f"<p>{escape(text)}</p>" for text in words.opening),
     ]
     for section in words.sections:
         lines.append(f"<h2>{escape(section.heading)}</h2>")

@@ -48,7 +48,7 @@ class MailWords:
     """A mail before it has a form: each text is one paragraph."""
 
     subject: str
-    opening: str
+    opening: tuple[str, ...]
     sections: tuple[Section, ...] = ()
     closing: tuple[str, ...] = ()
 
@@ -60,24 +60,24 @@ def notification_words(
     subscription = f"Subscription {notification.subscription_id}"
     closing = [f"The notification itself is attached as {attachment}."] if attachment else []
     if notification.type is not NotificationType.EVENT_NOTIFICATION:
-        subject, opening = _without_events(notification, subscription)
-        return MailWords(subject, opening, (), (*closing, _MACHINE))
+        subject, sentence = _without_events(notification, subscription)
+        return MailWords(subject, (sentence,), (), (*closing, _MACHINE))
     events = notification.events
     first, last = events[0].number, events[-1].number
-    what, numbers = ("event", f"{first}") if first == last else ("events", f"{first} to {last}")
-    opening = f"{subscription} has {len(events)} new {what}: number {numbers}."
+    one = first == last
+    numbers = f"number {first}" if one else f"numbers {first} to {last}"
+    opening = [f"{subscription} has {len(events)} new {'event' if one else 'events'}: {numbers}."]
     if notification.content is not Content.EMPTY:
-        opening += f" Topic: {one_line(notification.topic)}"
+        opening.append(f"Topic: {one_line(notification.topic)}")
     sections = tuple(_section(event, notification.content, source_base_url) for event in events[:MOST_EVENTS])
     if len(events) > MOST_EVENTS:
         closing.append(f"Only the first {MOST_EVENTS} of {len(events)} events are told here.")
     if notification.content is Content.EMPTY:
-        closing.append("What they are about is not said in this mail.")
+        closing.append("This mail does not say what it is about; the hub tells those who may know.")
     url = f"{base_url.rstrip('/')}/Subscription/{notification.subscription_id}/$events"
     closing.append(f"Ask the hub: {url}?eventsSinceNumber={first}&eventsUntilNumber={last}")
-    return MailWords(
-        f"{subscription} {what} {numbers.replace(' to ', '-')}", opening, sections, (*closing, _NUMBERS, _MACHINE)
-    )
+    subject = f"{subscription} event {first}" if one else f"{subscription} events {first}-{last}"
+    return MailWords(subject, tuple(opening), sections, (*closing, _NUMBERS, _MACHINE))
 
 
 def classic_words(
@@ -90,12 +90,12 @@ def classic_words(
     subscription = f"Subscription {subscription_id}"
     opening = f"A resource was created or updated that matches the criteria of {subscription}."
     sections: tuple[Section, ...] = ()
-    closing = ["Which one is not said in this mail."]
+    closing = ["This mail does not say which one."]
     if resource:
         about = ("About", f"{source_base_url.rstrip('/')}/{reference}")
         sections = (Section(reference, (about, *summary(read_json(resource)))),)
         closing = [f"The resource itself is attached as {attachment}."] if attachment else []
-    return MailWords(subject or f"{subscription}: a match", opening, sections, (*closing, _MACHINE))
+    return MailWords(subject or f"{subscription}: a match", (opening,), sections, (*closing, _MACHINE))
 
 
 def _without_events(notification: Notification, subscription: str) -> tuple[str, str]:
@@ -117,7 +117,7 @@ def _section(event: NotificationEvent, content: Content, source_base_url: str) -
         rows += _references(event, source_base_url.rstrip("/"))
     if content is Content.FULL_RESOURCE:
         if event.interaction in _DONE:
-            rows.append(("Was", _DONE[event.interaction]))
+            rows.append(("Change", _DONE[event.interaction]))
         if event.resource:
             rows += summary(read_json(event.resource))
     return Section(f"Event {event.number}", tuple(rows))
