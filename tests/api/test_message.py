@@ -103,7 +103,7 @@ async def test_an_endpoint_is_the_base_of_a_fhir_server(api: Api, endpoint: str)
 
 async def test_the_guard_of_egress_is_asked_at_creation(start_hub: Any, base: FhirVersion) -> None:
     api = (await start_hub(allow_private_endpoints=False)).api(base)
-    (issue,) = outcome_of(await api.post("Subscription", by_message(base, "http://127.0.0.1:9/fhir")), 422)
+    (issue,) = outcome_of(await api.post("Subscription", by_message(base, "http://127.0.0.1:9999/fhir")), 422)
     assert "HUB_EGRESS_ALLOW" in issue["diagnostics"]
 
 
