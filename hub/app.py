@@ -27,15 +27,13 @@ from hub.channels.email import Email
 from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
-from hub.channels.smtp import MailServer
-from hub.channels.tls import tls_context
 from hub.delivery.round import DeliveryChannel, Round
 from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
 from hub.errors import Unavailable
-from hub.fhir.subscriptions import Limits
+from hub.fhir.messages import DEFAULT_EVENT
 from hub.instance import Instance
 from hub.intake.bundles import BundleIntake
 from hub.intake.changes import Intake
@@ -50,6 +48,7 @@ from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, load_shipped
+from hub.offer import limits, mail_server
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
 from hub.security.tokens import Guard, digest, fresh_token
@@ -111,11 +110,11 @@ class Hub:
         base_urls = {
             version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
         }
-        self.email = Email(_mail_server(settings), base_urls, full_resource=settings.email_full_resource)
+        self.email = Email(mail_server(settings), base_urls, full_resource=settings.email_full_resource)
         channels: dict[str, DeliveryChannel] = {
             "rest-hook": RestHook(self.sender),
             "email": self.email,
-            "message": Message(self.sender, base_urls, settings.message_event),
+            "message": Message(self.sender, base_urls, settings.message_event or DEFAULT_EVENT),
         }
         round_ = Round(
             DefinitionCache(self.subscriptions),
@@ -144,7 +143,7 @@ class Hub:
         conditions = Conditions(self.changes, layout)
         self.intake = Intake(self.changes, conditions, layout, self._accepted)
         self.bundle_intake = BundleIntake(self.intake)
-        self.limits = _limits(self.settings)
+        self.limits = limits(self.settings)
         self.subscription_service = SubscriptionService(
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
@@ -291,39 +290,4 @@ def _egress(settings: Settings) -> EgressPolicy:
         allow_private=settings.allow_private_endpoints,
         allow_http=settings.allow_http_endpoints,
         allow=settings.egress_allowed,
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    offered = {
-        "rest-hook",
-        "message",
-    }
-    switched_off = {}
-    if settings.smtp_host:
-        offered.add("email")
-    else:
-        switched_off["email"] = "the operator of this hub must set HUB_SMTP_HOST and HUB_EMAIL_FROM."
-    return Limits(
-        channel_types=frozenset(offered),
-        switched_off=switched_off,
-        full_resource_by_mail=settings.email_full_resource,
-        min_mail_heartbeat_seconds=settings.email_heartbeat_min_seconds,
-        default_timeout_seconds=settings.default_timeout_seconds,
-        min_heartbeat_seconds=settings.heartbeat_min_seconds,
-    )
-
-
-def _mail_server(settings: Settings) -> MailServer | None:
-    """None when the operator has set none: then there is no email channel."""
-    if not settings.smtp_host:
-        return None
-    return MailServer(
-        host=settings.smtp_host,
-        port=settings.smtp_port or {"off": 25, "starttls": 587, "tls": 465}[settings.smtp_tls],
-        sender=settings.email_from,
-        encryption=settings.smtp_tls,
-        user=settings.smtp_user,
-        password=settings.smtp_password.get_secret_value(),
-        tls=None if settings.smtp_tls == "off" else tls_context(protocols=()),
     )

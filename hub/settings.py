@@ -28,7 +28,6 @@ from hub.domain.delivery import RetryPolicy
 from hub.domain.mail import read_address
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
-from hub.fhir.messages import DEFAULT_EVENT
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 CONFIG_VARIABLE = "HUB_CONFIG"
@@ -106,7 +105,8 @@ class Settings(BaseSettings):
         3600, ge=1, description="Shortest heartbeat period that is granted by mail, seconds."
     )
     message_event: str = Field(
-        DEFAULT_EVENT, description="MessageHeader.eventCoding of the message channel, `system|code`."
+        "",
+        description="MessageHeader.eventCoding of messages: system, a vertical bar, code. Empty: as in HL7's examples.",
     )
     event_retention_seconds: int = Field(
         604_800, ge=1, description="How long delivered events can be asked for, seconds."
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     @field_validator("message_event")
     @classmethod
     def _system_and_code(cls, event: str) -> str:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-{}~]+\|[!-{}~]+", event):
+        if event and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-{}~]+\|[!-{}~]+", event):
             raise ValueError("must be system|code, such as http://example.org/events|notification")
         return event
 

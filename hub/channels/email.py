@@ -1,7 +1,7 @@
 """The email channel: a notification is one mail to one address (S-015, S-170…S-175; HOUSE ruling 35).
 
 The mail server is the operator's, so the guard of egress has no part in it. Each mail has a connection of its own
-(docs/decisions/0010). A slow server costs turns of mail only; a lost answer after the last byte costs a mail that comes
+(docs/decisions/0012). A slow server costs turns of mail only; a lost answer after the last byte costs a mail that comes
 twice, with the same Message-ID.
 """
 
