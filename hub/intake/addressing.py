@@ -35,19 +35,13 @@ def entry_key(tenant: str, base: FhirVersion, entry: BundleEntry) -> ResourceKey
     """
     where = f"{entry.path}.request.url"
     key = resource_key(tenant, base, entry.type, entry.id, where)
-    if entry.method == "PATCH":
-        raise Unprocessable(
-            "PATCH is not offered in a Bundle; send it by itself, or PUT the whole resource",
-            expression=f"{entry.path}.request.method",
-            code="not-supported",
-        )
     if entry.reads and not entry.id:
         raise Unprocessable(
             "a Bundle reads single resources, Type/id; searching is not offered", expression=where, code="not-supported"
         )
     if entry.method == "POST" and (entry.id or entry.query):
         raise Malformed(f"a POST goes to {entry.type}", expression=where)
-    if entry.method in ("PUT", "DELETE") and not entry.id and not entry.query:
+    if entry.method in ("PUT", "PATCH", "DELETE") and not entry.id and not entry.query:
         raise Malformed(f"a {entry.method} goes to {entry.type}/id or to {entry.type}?identifier=…", expression=where)
     return key
 
