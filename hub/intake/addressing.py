@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from hub.domain.change import Resource, ResourceKey
+from hub.domain.change import NEVER_CHANGES, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed, Unprocessable
 from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID, BundleEntry
 from hub.fhir.definitions import definitions
-
-KEPT_APART = {"Subscription", "SubscriptionTopic"}
-"""Types that an entry may not write: they have a life of their own."""
 
 
 def resource_key(tenant: str, base: FhirVersion, resource_type: object, identity: object, where: str) -> ResourceKey:
@@ -19,7 +16,7 @@ def resource_key(tenant: str, base: FhirVersion, resource_type: object, identity
         raise Malformed(
             f"FHIR {base.number} has no resource type {resource_type}", expression=where, code="not-supported"
         )
-    if resource_type in KEPT_APART:
+    if resource_type in NEVER_CHANGES:
         raise Unprocessable(
             f"{resource_type} is written by a request of its own", expression=where, code="not-supported"
         )
