@@ -406,6 +406,18 @@ async def test_a_transaction_patches_no_more_than_the_store_takes_at_once(api: A
     assert (await api.get(f"Patient/{identities[0]}")).headers["etag"] == 'W/"1"'
 
 
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_a_patch_makes_no_topic_of_data(running: RunningHub, kind: str) -> None:
+    """A topic in R4 is a Basic; it is published by a request of its own (S-065)."""
+    api, identity = running.api(FhirVersion.R4), fresh_id()
+    await api.put(f"Basic/{identity}", {"resourceType": "Basic", "id": identity, "code": {"text": "x"}})
+    code = {"coding": [{"system": "http://hl7.org/fhir/fhir-types", "code": "SubscriptionTopic"}]}
+    asked = patch(f"Basic/{identity}", [{"op": "replace", "path": "/code", "value": code}])
+    answer = await api.post("", bundle(kind, asked))
+    assert answer.status_code == 422 if kind == "transaction" else statuses(answer) == ["422"]
+    assert (await api.get(f"Basic/{identity}")).headers["etag"] == 'W/"1"'
+
+
 async def test_a_history_tells_of_no_patches(api: Api) -> None:
     assert statuses(await api.post("", bundle("history", patch("Patient/1", ACTIVE)))) == ["400"]
 
