@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.errors import Issue, Refused
 from hub.fhir.definitions import Definitions, SearchParameter
+from hub.fhirpath.call import Settings
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
@@ -113,6 +114,6 @@ def _fhirpath(
     tree: Node | None = None
     try:
         tree = parse(text)
-        return tree, Compiler(text, facts, types).compile(tree, types).types, True
+        return tree, Compiler(text, facts, types, Settings(now_allowed=True)).compile(tree, types).types, True
     except Refused:
         return tree, None, False
