@@ -1,1 +1,1 @@
-"""The ways out: one file per channel type, each (channel, bytes) → Outcome, and the sender of HTTP they stand on."""
+"""The ways out: one file per channel type, each (channel, dispatch) → Outcome, and what they send by: HTTP and SMTP."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from hub.beside import beside
 from hub.channels.mail import Attachment, Mail, write_mail
 from hub.channels.mail_outcomes import judge_mail
 from hub.channels.response import Failure
@@ -63,8 +64,10 @@ class Email:
             return _not_sent("whole resources do not go by mail any more (HUB_EMAIL_FULL_RESOURCE)")
         try:
             recipient = read_mailto(channel.endpoint)
-            mail = self._mail(self._server.sender, recipient, channel, dispatch)
-            written = write_mail(mail, delivery_id, self._clock())
+            now = self._clock()
+            written = await beside(
+                len(dispatch.body), self._write, self._server.sender, recipient, channel, dispatch, delivery_id, now
+            )
         except ValueError:  # stored under other rules than today's
             return _not_sent("this Subscription cannot be sent by mail")
         answer = await self._submit(MailSession(self._server), recipient, written, started + deadline_seconds)
@@ -98,6 +101,11 @@ class Email:
         finally:
             await session.leave(deadline - loop.time() if answer and not self._closed else 0)
         return answer
+
+    def _write(
+        self, sender: str, recipient: str, channel: Channel, dispatch: Dispatch, delivery_id: str, now: datetime
+    ) -> bytes:
+        return write_mail(self._mail(sender, recipient, channel, dispatch), delivery_id, now)
 
     def _mail(self, sender: str, recipient: str, channel: Channel, dispatch: Dispatch) -> Mail:
         form = read_mail_form(channel.content_type)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import email.policy
 import json
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.parser import BytesParser
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.channels.mail import Mail, write_mail
 from hub.domain.change import Interaction
 from hub.domain.delivery import Dispatch
 from hub.domain.event import AdditionalContext, Notification, NotificationEvent, NotificationType
+from hub.domain.mail import subject_line
 from hub.domain.subscription import Content, Status
 from hub.fhir.mail_layout import as_html, as_text
 from hub.fhir.mail_words import MOST_EVENTS, MailWords, classic_words, notification_words
@@ -187,3 +191,19 @@ def test_lines_are_short_enough_to_be_read() -> None:
     words = MailWords("s", ("word " * 60,), (), ("x" * 300,))
     lines = as_text(words).splitlines()
     assert all(len(line) <= 72 for line in lines if " " in line) and "x" * 300 in lines
+
+
+@given(st.text(max_size=60))
+def test_no_subject_makes_another_header(text: str) -> None:
+    """SECURITY D2: whatever a client may ask for as a subject, the head has the hub's own headers and no other."""
+    try:
+        subject = subject_line(text)
+    except ValueError:
+        return
+    raw = write_mail(Mail("a@x.org", "b@x.org", subject, "text"), DELIVERY, MOMENT)
+    message = BytesParser(policy=email.policy.compat32).parsebytes(raw)
+    assert message.keys() == [
+        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
+        "Content-Transfer-Encoding",
+    ]  # fmt: skip
+    assert str(make_header(decode_header(message["Subject"]))) == subject

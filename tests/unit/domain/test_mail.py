@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.domain.mail import MailForm, read_address, read_mail_form, read_mailto, subject_line
 
@@ -155,3 +157,22 @@ def test_header_0_is_the_subject_with_or_without_its_name_s015(header: str, subj
 def test_a_subject_is_one_line_of_bounded_length(header: str) -> None:
     with pytest.raises(ValueError, match="write"):
         subject_line(header)
+
+
+@given(st.text(alphabet=st.sampled_from("aZ9.@%+-_,;:<>()[]\"'\\ \r\n\t\x000d2C40?#&=!|/ü\u2028"), max_size=40))
+def test_whatever_is_accepted_is_one_plain_address(text: str) -> None:
+    try:
+        address = read_mailto(f"mailto:{text}")
+    except ValueError:
+        return
+    assert address.isascii() and address.isprintable() and address.count("@") == 1
+    assert not set(address) & set(' ,;:<>()[]"\\?#%!|/')
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_accepted_as_a_subject_stays_on_its_line(text: str) -> None:
+    try:
+        subject = subject_line(text)
+    except ValueError:
+        return
+    assert len(subject.splitlines()) == 1 and "\x00" not in subject
