@@ -83,4 +83,9 @@ def delivery_id(hold: Hold) -> str:
             what = "handshake"
         case _:
             what = f"{hold.duty}-{hold.fence}"
-    return str(uuid.uuid5(NAMESPACE, f"{hold.subscription}|{hold.definition_version}|{what}"))
+    return derived_id(f"{hold.subscription}|{hold.definition_version}|{what}")
+
+
+def derived_id(of: str) -> str:
+    """The same UUID for the same words."""
+    return str(uuid.uuid5(NAMESPACE, of))

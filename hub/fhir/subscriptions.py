@@ -41,7 +41,7 @@ class Limits:
     ``full_resource_by_mail`` is the operator's word that whole resources may go by mail (HOUSE ruling 35).
     """
 
-    channel_types: frozenset[str] = frozenset({"rest-hook", "message"})
+    channel_types: frozenset[str] = frozenset({"rest-hook", "message", "websocket"})
     switched_off: Mapping[str, str] = field(default_factory=dict)
     full_resource_by_mail: bool = False
     min_mail_heartbeat_seconds: int = 3600
