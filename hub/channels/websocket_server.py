@@ -22,6 +22,9 @@ log.setLevel(logging.WARNING)
 LARGEST_FRAME_BYTES = 64 * 1024
 """Of a client: its frames are commands of a line (SECURITY D1)."""
 MOST_FRAGMENTS = 64
+MOST_UNHANDLED = 1000
+"""Frames that were read and wait for an answer; reading pauses long before, but not within one slice."""
+SLICE_BYTES = 4096
 MOST_UNREAD_BYTES = 64 * 1024
 """Answers to pings that a client leaves unread, beside the frame that is being written."""
 SYSTEM_BUFFER_BYTES = 256 * 1024
@@ -64,6 +67,15 @@ class FlowControlledWebSocket(WebSocketsSansIOProtocol):
             await self.writable.wait()
             if self.disconnected:
                 raise ClientDisconnected
+
+    def data_received(self, data: bytes) -> None:
+        """In slices: of tiny frames one read holds tens of thousands, and each costs a hundred times its bytes."""
+        for start in range(0, len(data), SLICE_BYTES):
+            super().data_received(data[start : start + SLICE_BYTES])
+            if self.queue.qsize() > MOST_UNHANDLED:
+                self.cut()
+            if self.transport.is_closing():
+                return
 
     def handle_cont(self, event: Frame) -> None:
         super().handle_cont(event)
