@@ -85,20 +85,18 @@ class Round:
         return self.turns.of(_host(subscription.channel))
 
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
-        dispatch = replace(
-            await self._dispatch(hold, subscription),
-            numbers=hold.progress.batch if hold.duty is Duty.EVENTS else range(0),
-            listener=hold.progress.listener,
-        )
+        dispatch = await self._dispatch(hold, subscription)
+        if subscription.is_listened_to:
+            numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
+            dispatch = replace(dispatch, numbers=numbers, listener=hold.progress.listener)
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
         seconds = _deadline(subscription.channel, since)  # only now: waiting and reading may have taken long
         if seconds < SHORTEST_ATTEMPT_SECONDS:
             return None
-        return await channel.deliver(
-            subscription.channel, dispatch, delivery_id=delivery_id(hold), deadline_seconds=seconds
-        )
+        identity = dispatch.notification.bundle_id if dispatch.notification else delivery_id(hold)
+        return await channel.deliver(subscription.channel, dispatch, delivery_id=identity, deadline_seconds=seconds)
 
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)

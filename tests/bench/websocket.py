@@ -40,22 +40,22 @@ from hub.settings import Settings
 ROOT = Path(__file__).parents[2]
 BODY = b'{"resourceType":"Bundle","text":"' + b"x" * 965 + b'"}'
 WRITERS, FRAMES = 200, 300
-END_TO_END = ((1, 3000), (10, 600), (50, 200))
-"""(Subscriptions that each change concerns, changes)."""
+END_TO_END = ((1, 2000, 1), (10, 400, 1), (50, 200, 1), (10, 2000, 50))
+"""(Subscriptions that each change concerns, changes, maxCount)."""
 SOCKETS = 5000
+EVENT = b'"eventNumber"'
 TOPIC = "https://fhir-notification-hub.example/topics/patient-change"
 
 
 class Counter(asyncio.Protocol):
     """A client that opens a websocket and counts the frames it is sent, by their heads alone."""
 
-    def __init__(self, port: int, path: str, arrived: Callable[[], None]) -> None:
+    def __init__(self, port: int, path: str, arrived: Callable[[int], None]) -> None:
         self.frames = 0
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         self._arrived = arrived
         self._rest = b""
-        self._skip = 0
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -78,27 +78,27 @@ class Counter(asyncio.Protocol):
         self._count(data)
 
     def _count(self, data: bytes) -> None:
-        data, self._rest = self._rest + data, b""
-        place, size = 0, len(data)
-        while place < size:
-            if self._skip:
-                step = min(self._skip, size - place)
-                self._skip -= step
-                place += step
-                continue
-            length = data[place + 1] if place + 1 < size else 0
-            width = 2 + {126: 2, 127: 8}.get(length, 0)
-            if place + width > size or place + 1 >= size:
-                self._rest = data[place:]
-                return
-            self._skip = int.from_bytes(data[place + 2 : place + width], "big") if width > 2 else length
+        data, place = self._rest + data, 0
+        while (end := _end_of_frame(data, place)) and end <= len(data):
             if data[place] & 0x0F == 1:
+                self._arrived(data.count(EVENT, place, end))
                 self.frames += 1
-                self._arrived()
-            place += width
+            place = end
+        self._rest = data[place:]
 
 
-async def open_sockets(port: int, path: str, count: int, arrived: Callable[[], None]) -> list[Counter]:
+def _end_of_frame(data: bytes, place: int) -> int:
+    """Where the frame that begins at ``place`` ends; 0 when its head is not there yet."""
+    if place + 2 > len(data):
+        return 0
+    length = data[place + 1]
+    width = {126: 2, 127: 8}.get(length, 0)
+    if place + 2 + width > len(data):
+        return 0
+    return place + 2 + width + (int.from_bytes(data[place + 2 : place + 2 + width], "big") if width else length)
+
+
+async def open_sockets(port: int, path: str, count: int, arrived: Callable[[int], None]) -> list[Counter]:
     """``count`` sockets, a hundred at a time."""
     loop, opened = asyncio.get_running_loop(), []
     for start in range(0, count, 100):
@@ -164,7 +164,9 @@ CHANNEL = Channel("websocket", "")
 
 
 async def write_path() -> None:
-    with subprocess.Popen([sys.executable, "-m", __spec__.name, "write-server"], stdout=subprocess.PIPE, cwd=ROOT) as server:
+    with subprocess.Popen(
+        [sys.executable, "-m", __spec__.name, "write-server"], stdout=subprocess.PIPE, cwd=ROOT
+    ) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         total, arrived = WRITERS * FRAMES, Arrivals()
@@ -183,14 +185,20 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.events = 0
         self.at = time.perf_counter()
 
-    def __call__(self) -> None:
+    def __call__(self, events: int) -> None:
         self.count += 1
+        self.events += events
         self.at = time.perf_counter()
 
     async def wait_for(self, count: int) -> None:
         while self.count < count:
+            await asyncio.sleep(0.005)
+
+    async def wait_for_events(self, events: int) -> None:
+        while self.events < events:
             await asyncio.sleep(0.005)
 
 
@@ -223,7 +231,12 @@ class HubUnderTest:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    async def requests(self, wanted: list[tuple[str, str, Any]], connections: int = 8) -> list[Any]:
+    def cpu_seconds(self) -> float:
+        """Of the hub's process; Redis is another."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def requests(self, wanted: list[tuple[str, str, Any]], connections: int = 64) -> list[Any]:
         """(method, path, body) each; the answers in order."""
         answers: list[Any] = [None] * len(wanted)
         left = iter(enumerate(wanted))
@@ -245,11 +258,11 @@ class HubUnderTest:
         await asyncio.gather(*(work() for _ in range(connections)))
         return answers
 
-    async def listen(self, names: list[str], arrived: Callable[[], None]) -> list[Counter]:
+    async def listen(self, names: list[str], arrived: Callable[[int], None], most: int = 1) -> list[Counter]:
         """A Subscription and a bound socket for each name."""
         body = {
             "resourceType": "Subscription", "status": "requested", "topic": TOPIC, "content": "id-only",
-            "channelType": {"code": "websocket"}, "timeout": 60,
+            "channelType": {"code": "websocket"}, "timeout": 60, "maxCount": most,
         }  # fmt: skip
         await self.requests([("PUT", f"Subscription/{name}", body | {"id": name}) for name in names])
         sockets: list[Counter] = []
@@ -263,26 +276,28 @@ class HubUnderTest:
         return sockets
 
 
-async def end_to_end(fan_out: int, changes: int) -> None:
+async def end_to_end(fan_out: int, changes: int, most: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         hub = HubUnderTest(Path(folder))
         try:
             arrived = Arrivals()
-            await hub.listen([f"s{number}" for number in range(fan_out)], arrived)
+            await hub.listen([f"s{number}" for number in range(fan_out)], arrived, most)
             await arrived.wait_for(fan_out)  # the handshakes
             body = {"resourceType": "Patient", "gender": "female", "name": [{"text": "x" * 500}]}
             wanted = [("PUT", f"Patient/p{number}", body | {"id": f"p{number}"}) for number in range(changes)]
-            began, total = time.perf_counter(), fan_out * (changes + 1)
-            await hub.requests(wanted, connections=32)
+            began, used, total = time.perf_counter(), hub.cpu_seconds(), fan_out * changes
+            await hub.requests(wanted, connections=64)
             accepted = time.perf_counter() - began
-            await arrived.wait_for(total)
-            took = arrived.at - began
+            await arrived.wait_for_events(total)
+            took, used = arrived.at - began, hub.cpu_seconds() - used
         finally:
             hub.stop()
-    messages = fan_out * changes
+    messages = arrived.count - fan_out
     print(
-        f"end to end: {changes} changes x {fan_out} Subscriptions = {messages} messages in {took:.2f} s: "
-        f"{messages / took:,.0f} messages/s ({changes / accepted:,.0f} changes/s accepted)"
+        f"end to end: {changes} changes x {fan_out} Subscriptions, maxCount {most}: {total} events in {messages} "
+        f"messages in {took:.2f} s: {total / took:,.0f} events/s, {messages / took:,.0f} messages/s "
+        f"({changes / accepted:,.0f} changes/s accepted; {used / messages * 1e6:.0f} us of the hub's CPU for each "
+        f"message: {messages / used:,.0f} per second of one core)"
     )
 
 
@@ -306,7 +321,8 @@ async def many_sockets() -> None:
             hub.stop()
     print(
         f"sockets: {wanted} subscribed, opened and bound in {took:.1f} s; memory {before:.0f} -> {bound:.0f} MiB "
-        f"({(bound - before) * 1024 / wanted:.1f} KiB each, with its Subscription), {peak:.0f} MiB after a change for all"
+        f"({(bound - before) * 1024 / wanted:.1f} KiB each, with its Subscription), {peak:.0f} MiB after one change "
+        "for all"
     )
     print(f"sockets: one change reached all {wanted} in {sent:.2f} s: {wanted / sent:,.0f} messages/s")
 
@@ -318,8 +334,8 @@ async def main(what: str) -> int:
     if what in ("", "write"):
         await write_path()
     if what in ("", "end"):
-        for fan_out, changes in END_TO_END:
-            await end_to_end(fan_out, changes)
+        for configuration in END_TO_END:
+            await end_to_end(*configuration)
     if what in ("", "sockets"):
         await many_sockets()
     return 0
