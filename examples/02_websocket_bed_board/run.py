@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 STAYS = 150  # each is an admission, and most end with a discharge
 CUTS = 6
 PATIENCE_SECONDS = 120
-NAMES = "Ada Ben Cleo Dan Eve Finn Gia Hal Ida Jon Kay Leo Mia Ned Ona Pia".split()
+NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gia", "Hal", "Ida", "Jon", "Kay", "Leo", "Mia", "Ned")
 
 
 def encounter(identity: str, bed: str, patient: str, status: str) -> dict[str, Any]:

@@ -62,6 +62,8 @@ class FlowControlledWebSocket(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Raises ClientDisconnected when the connection ends before the system has taken everything."""
+        if self.close_sent:  # by the keep-alive, or by a frame that broke the rules
+            raise ClientDisconnected
         await super().send(message)
         if not self.writable.is_set():
             await self.writable.wait()

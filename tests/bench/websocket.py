@@ -83,6 +83,8 @@ class Counter(asyncio.Protocol):
             if data[place] & 0x0F == 1:
                 self._arrived(data.count(EVENT, place, end))
                 self.frames += 1
+            elif data[place] & 0x0F == 9:
+                self.transport.write(bytes([0x8A, 0x80 | data[place + 1]]) + bytes(4) + data[place + 2 : end])
             place = end
         self._rest = data[place:]
 

@@ -159,6 +159,26 @@ async def test_pieces_of_a_frame_without_end_are_cut(served: Served) -> None:
         await raw.write_until_ended(piece * 1000)
 
 
+async def test_who_answers_no_pings_is_closed_and_that_is_no_failure(serve: Serve) -> None:
+    served = await serve(ws_ping_seconds=1)
+    api = served.api(R5)
+    identity = await subscribe(api)
+    async with raw_socket(served.url) as raw:
+        await raw.write(raw.frame(TEXT, f"bind-with-token {await token(api, identity)}".encode()))
+        name = f"default|r5|{identity}"
+        await until(lambda: _is(served, name, deaf=False))
+        number = 0
+        while not await _is(served, name, deaf=True):  # events keep coming while the hub closes it
+            await change(api, identity, start=number)
+            number += 1
+        assert await raw.close_code() == 1011
+        (record,) = await served.hub.subscriptions.records([name])
+        assert record is not None and (record.failures, record.error) == (0, None)
+    async with board(served.url, R5) as client:
+        await client.say(f"bind-with-token {await token(api, identity)} {identity}=0")
+        assert await client.numbers(number) == list(range(1, number + 1))
+
+
 async def test_there_are_only_so_many_sockets(serve: Serve) -> None:
     served = await serve(ws_max_sockets=2)
     async with board(served.url, R5), board(served.url, R5):
