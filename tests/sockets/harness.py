@@ -20,7 +20,7 @@ from hub.app import Hub, create_app
 from hub.domain.versions import FhirVersion
 from hub.serving import server_config
 from hub.settings import DEV_DEFAULTS, Settings
-from tests.api.builders import BACKPORT, PATIENT_CHANGE, fresh_id, subscription
+from tests.api.builders import PATIENT_CHANGE, fresh_id, subscription
 from tests.api.harness import Api
 
 BASES = tuple(FhirVersion)
@@ -189,6 +189,3 @@ async def until(question: Any, what: str = "") -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await question():
             await asyncio.sleep(0.01)
-
-
-__all__ = ["BACKPORT", "ConnectionClosed"]

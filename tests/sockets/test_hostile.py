@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from hub.domain.versions import FhirVersion
@@ -197,8 +198,6 @@ async def _no_sockets(served: Served) -> bool:
 
 
 async def test_there_is_nothing_at_other_addresses(served: Served) -> None:
-    from websockets.asyncio.client import connect
-
     for path in ("/", "/fhir/r6/websocket", "/fhir/r5/Patient", "/fhir/r5/websocket/x"):
         with pytest.raises(InvalidStatus) as refusal:
             async with connect(f"ws{served.url.removeprefix('http')}{path}", proxy=None):
