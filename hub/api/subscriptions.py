@@ -170,8 +170,8 @@ class SubscriptionRoutes:
         if address.operation == "get-ws-binding-token":
             return await self._binding_token(exchange, body)
         raise NotFound(
-            f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, on "
-            "an id, $events"
+            f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, "
+            "on an id, $events"
         )
 
     async def _binding_token(self, exchange: Exchange, body: dict[str, Any] | None) -> Answer:

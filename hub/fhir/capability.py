@@ -27,8 +27,8 @@ WEBSOCKET = f"{_CORE}/StructureDefinition/capabilitystatement-websocket"
 _CLASSIC = (
     "Criteria that are the canonical of a topic follow the Subscriptions R5 Backport guide. Criteria that are a search "
     "with its type (Observation?code=1975-2) make a classic Subscription: active at once; for every create or update "
-    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a ping (websocket), a mail (email, where "
-    "there is a mail server) or a message (message); no handshake, heartbeat or number."
+    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a ping (websocket), a mail "
+    "(email, where there is a mail server) or a message (message); no handshake, heartbeat or number."
 )
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
