@@ -253,6 +253,7 @@ class Hub:
             "problems": problems,
             "durability": DURABILITY_IN_WORDS[self.settings.durability],
             "attempts_in_flight": self.worker.in_flight,
+            "subscriptions_with_a_socket_here": len(self.listening.board),
             "changes_waiting": waiting,
             "subscriptions_that_cannot_be_matched": self.registry.broken,
             "evaluations_that_failed": dict(self.registry.faults),

@@ -135,11 +135,6 @@ class WebSocketDoor:
         self._headers = [(DEV_HEADER.lower().encode(), b"1")] if open_to_all else []
         self._open = 0
 
-    @property
-    def open(self) -> int:
-        """Sockets that are open now."""
-        return self._open
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
