@@ -16,17 +16,21 @@ from hub.api.bundles import BundleRoutes
 from hub.api.explaining import ExplainRoutes
 from hub.api.metadata import metadata_answer
 from hub.api.operation_definitions import OperationDefinitionRoutes
+from hub.api.origins import Origins
 from hub.api.pages import application
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import TopicRoutes
 from hub.api.versions import SystemRoutes
+from hub.api.websocket import SocketLimits, WebSocketDoor
 from hub.channels.egress import EgressPolicy, check_endpoint
 from hub.channels.email import Email
 from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
+from hub.channels.websocket import WebSocketChannel
+from hub.delivery.listening import Listening
 from hub.delivery.round import DeliveryChannel, Round
 from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
@@ -34,7 +38,9 @@ from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
 from hub.errors import Unavailable
 from hub.fhir.messages import DEFAULT_EVENT
+from hub.fhir.operations import websocket_url_of
 from hub.instance import Instance
+from hub.intake.binding import BindingService
 from hub.intake.bundles import BundleIntake
 from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
@@ -62,7 +68,9 @@ from hub.store.event_log import EventLog
 from hub.store.guards import Guards
 from hub.store.keys import Layout, Partition
 from hub.store.registry import Registry as RegistryLog
+from hub.store.relay import Relay
 from hub.store.secrets import Secrets
+from hub.store.sockets import Sockets
 from hub.store.subscriptions import Subscriptions
 from hub.supervision import Supervisor
 
@@ -110,14 +118,22 @@ class Hub:
         base_urls = {
             version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
         }
+        definitions = DefinitionCache(self.subscriptions)
+        self.sockets = Sockets(self.store)
+        self.listening = Listening(
+            secrets.token_hex(8), self.sockets, self.subscriptions, definitions, self.reader, base_urls, self._ring
+        )
+        self.relay = Relay(self.store, self.listening.board.process, self._handed_over, self.listening.noticed)
+        self.websocket = WebSocketChannel(self.listening.board, self.relay.ask)
         self.email = Email(mail_server(settings), base_urls, full_resource=settings.email_full_resource)
         channels: dict[str, DeliveryChannel] = {
             "rest-hook": RestHook(self.sender),
             "email": self.email,
             "message": Message(self.sender, base_urls, settings.message_event or DEFAULT_EVENT),
+            "websocket": self.websocket,
         }
         round_ = Round(
-            DefinitionCache(self.subscriptions),
+            definitions,
             self.reader,
             channels,
             base_urls,
@@ -125,6 +141,12 @@ class Hub:
             Turns(CONNECTIONS_PER_HOST),
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
+
+    def _ring(self) -> None:
+        self.worker.bell.ring()
+
+    async def _handed_over(self, message: bytes) -> bytes:
+        return await self.websocket.answer(message)
 
     def _wire_intake(self) -> None:
         layout, owner = self.store.layout, Owner(self.instance.name, secrets.token_hex(8))
@@ -148,6 +170,9 @@ class Hub:
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
         )  # fmt: skip
+        self.bindings = BindingService(
+            self.registry, self.subscriptions, self.sockets, seconds=self.settings.ws_token_ttl_seconds
+        )
         self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
         self.explain_service = ExplainService(
             self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
@@ -186,6 +211,8 @@ class Hub:
             self.supervisor.start("embedded Redis", self._embedded.watch)
         for version, reverse in self.reverse_includes.items():
             self.supervisor.start(f"reverse index {version}", reverse.run)
+        self.supervisor.start("sockets of other processes", self.relay.run)
+        self.supervisor.start("sockets", self.listening.watch)
         self.supervisor.start("delivery", self.worker.run)
         self.supervisor.start("janitor", self.janitor.run)
 
@@ -226,11 +253,19 @@ class Hub:
             "problems": problems,
             "durability": DURABILITY_IN_WORDS[self.settings.durability],
             "attempts_in_flight": self.worker.in_flight,
+            "subscriptions_with_a_socket_here": len(self.listening.board),
             "changes_waiting": waiting,
             "subscriptions_that_cannot_be_matched": self.registry.broken,
             "evaluations_that_failed": dict(self.registry.faults),
             "workers_that_began_anew": dict(self.supervisor.restarts),
         }
+
+    def socket_door(self, origins: Origins, *, open_to_all: bool) -> WebSocketDoor:
+        limits = SocketLimits(self.settings.ws_max_sockets, self.settings.ws_bind_seconds)
+        return WebSocketDoor(
+            self.bindings, self.listening, origins, limits, TENANT,
+            tokenless=self.settings.classic_websocket, open_to_all=open_to_all,
+        )  # fmt: skip
 
     def routes(self, guard: Guard) -> FhirServer:
         explain = ExplainRoutes(self.explain_service, self.topic_service, self.registry, self.limits)
@@ -240,6 +275,7 @@ class Hub:
             self.registry,
             self.subscriptions,
             Guards(self.store),
+            self.bindings,
             self.settings.source_base_url_of,
             explain,
         )
@@ -261,7 +297,9 @@ class Hub:
             description = DURABILITY_IN_WORDS[self.settings.durability]
             topics = [listed.topic.url for listed in self.catalogue.listed(TENANT, version)]
             base_url = self.settings.base_url_of(version)
-            return metadata_answer(version, base_url, hub.__version__, self.started, description, topics)
+            classic = self.settings.classic_websocket and version is not FhirVersion.R5
+            websocket_url = websocket_url_of(base_url) if classic else ""
+            return metadata_answer(version, base_url, hub.__version__, self.started, description, topics, websocket_url)
 
         return FhirServer(
             guard, resource_routes, rooms, metadata, self.settings.base_url_of,
@@ -271,7 +309,9 @@ class Hub:
 
 def create_app(hub_: Hub, guard: Guard) -> ASGIApp:
     """The ASGI application of a hub; starting and stopping the hub is its server's."""
-    return application(hub_.routes(guard), hub_.readiness)
+    origins = Origins(hub_.settings.origins_allowed)
+    door = hub_.socket_door(origins, open_to_all=guard.open_to_all)
+    return application(hub_.routes(guard), door, origins, hub_.readiness)
 
 
 def _embedded(settings: Settings) -> EmbeddedRedis | None:

@@ -13,6 +13,7 @@ def limits(settings: Settings) -> Limits:
     offered = {
         "rest-hook",
         "message",
+        "websocket",
     }
     switched_off = {}
     if settings.smtp_host:

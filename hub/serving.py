@@ -12,8 +12,10 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from hub.app import DURABILITY_IN_WORDS, Hub, create_app
+from hub.channels.websocket_server import LARGEST_FRAME_BYTES, FlowControlledWebSocket
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
 from hub.settings import Settings
@@ -43,23 +45,32 @@ async def serve(settings: Settings, *, dev: bool) -> int:
         gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
         guard, token = await hub.guard()
         _greet(settings, dev=dev, open_to_all=guard.open_to_all, token=token)
-        config = uvicorn.Config(
-            create_app(hub, guard),
-            log_config=None,
-            access_log=False,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-        )
+        config = server_config(create_app(hub, guard), settings)
         await _serve_until_told(_Server(config), listener)
     finally:
         await hub.stop()
         listener.close()
     return 0
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How this application is served, over HTTP/1.1 and websockets."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        loop="none",
+        http="httptools",
+        ws=FlowControlledWebSocket,
+        ws_max_size=LARGEST_FRAME_BYTES,
+        ws_ping_interval=settings.ws_ping_seconds,
+        ws_ping_timeout=settings.ws_ping_seconds,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -31,6 +31,7 @@ from hub.errors import CannotStart
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 CONFIG_VARIABLE = "HUB_CONFIG"
+_ORIGIN = re.compile(r"\*|null|https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?:[0-9]+|\*))?")
 
 
 class Settings(BaseSettings):
@@ -118,6 +119,22 @@ class Settings(BaseSettings):
         100_000, ge=1, description="Accepted changes that may wait for evaluation; more answer 429."
     )
     max_attempts_in_flight: int = Field(256, ge=1, description="Delivery attempts at the same time in one process.")
+    ws_token_ttl_seconds: int = Field(
+        60, ge=1, le=3600, description="How long a websocket binding token can be redeemed, seconds."
+    )
+    ws_bind_seconds: int = Field(10, ge=1, description="How long a websocket may be open with nothing bound, seconds.")
+    ws_ping_seconds: int = Field(
+        20, ge=1, description="Pause between pings of a websocket, and how long an answer may take, seconds."
+    )
+    ws_max_sockets: int = Field(10_000, ge=1, description="Most open websockets of one process; more answer 503.")
+    classic_websocket: bool = Field(
+        False, description="Answer `bind ID`, without a token, for classic Subscriptions of R4 and R4B."
+    )
+    allowed_origins: str = Field(
+        "",
+        description="Origins of web pages that may read answers (CORS) and open websockets, separated by commas; "
+        "`:*` stands for any port. Empty: the hub's own.",
+    )
     partitions: int = Field(
         1, ge=1, le=64, description="Change partitions per base; more than 1 trades order across resources."
     )
@@ -191,6 +208,14 @@ class Settings(BaseSettings):
             raise ValueError("must be system|code, such as http://example.org/events|notification")
         return event
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins_as_browsers_write_them(cls, written: str) -> str:
+        wrong = [each for each in _listed(written) if not _ORIGIN.fullmatch(each)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is no origin; write https://host, with :port or :* if need be, null or *")
+        return written
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -211,6 +236,10 @@ class Settings(BaseSettings):
     @property
     def egress_allowed(self) -> tuple[str, ...]:
         return tuple(_listed(self.egress_allow))
+
+    @property
+    def origins_allowed(self) -> tuple[str, ...]:
+        return tuple(_listed(self.allowed_origins))
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -241,6 +270,8 @@ DEV_DEFAULTS: dict[str, Any] = {
     "allow_http_endpoints": True,
     "draft_topics": True,
     "heartbeat_min_seconds": 1,
+    "classic_websocket": True,
+    "allowed_origins": "http://127.0.0.1:*,http://localhost:*",
 }
 """What ``--dev`` implies; a setting given explicitly wins (HOUSE decision 10)."""
 

@@ -19,6 +19,7 @@ def metadata_answer(
     date: datetime,
     description: str,
     topic_canonicals: Sequence[str],
+    websocket_url: str,
 ) -> Answer:
     statement = capability_statement(
         version,
@@ -29,5 +30,6 @@ def metadata_answer(
         resource_types=definitions(version).resource_types,
         topics=sorted(set(topic_canonicals)),
         system_interactions=("transaction", "batch"),
+        websocket_url=websocket_url,
     )
     return Answer(200, write_json(statement))

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.api.origins import Origins, with_cors
 from hub.api.server import DEV_HEADER, FhirServer
 
 WELCOME = """FHIR Subscriptions notification hub
@@ -18,11 +19,14 @@ WELCOME = """FHIR Subscriptions notification hub
 bases     /fhir/r4   /fhir/r4b   /fhir/r5
 metadata  /fhir/r5/metadata
 topics    /fhir/r5/SubscriptionTopic
+sockets   /fhir/r4/websocket   /fhir/r4b/websocket   /fhir/r5/websocket
 health    /health/live   /health/ready
 """
 
 
-def application(fhir: FhirServer, readiness: Callable[[], Awaitable[dict[str, Any]]]) -> ASGIApp:
+def application(
+    fhir: FhirServer, sockets: ASGIApp, origins: Origins, readiness: Callable[[], Awaitable[dict[str, Any]]]
+) -> ASGIApp:
     """The whole application. ``readiness`` tells what is missing under ``problems``; then the answer is 503.
 
     FHIR requests go straight to their door: the hot route does without a framework (it cost a third of the request).
@@ -43,10 +47,13 @@ def application(fhir: FhirServer, readiness: Callable[[], Awaitable[dict[str, An
     pages = _marked(Starlette(routes=routes)) if fhir.guard.open_to_all else Starlette(routes=routes)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await sockets(scope, receive, send)
+            return
         is_page = scope["type"] != "http" or scope["path"] in paths
         await (pages if is_page else fhir)(scope, receive, send)
 
-    return front
+    return with_cors(front, origins) if origins else front
 
 
 def _marked(app: ASGIApp) -> ASGIApp:

@@ -1,4 +1,4 @@
-"""Subscription over HTTP: create, read, vread, update, delete, search, $status, $events."""
+"""Subscription over HTTP: create, read, vread, update, delete, search, $status, $events, $get-ws-binding-token."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ from hub.errors import Gone, Malformed, NotFound, NotOffered, PreconditionFailed
 from hub.fhir.classic import is_classic
 from hub.fhir.dialects import dialect
 from hub.fhir.json import write_json
-from hub.fhir.operations import events_parameters, status_parameters
+from hub.fhir.operations import (
+    binding_token_answer,
+    binding_token_parameters,
+    events_parameters,
+    status_parameters,
+    websocket_url_of,
+)
 from hub.fhir.query_strings import read_written_query
+from hub.intake.binding import BindingService
 from hub.intake.offers import Repeatable, derived_id
 from hub.intake.progress import ProgressService
 from hub.intake.registry import Registry
@@ -29,7 +36,7 @@ from hub.intake.subscriptions import ShownSubscription, SubscriptionService
 from hub.store.guards import Guards
 from hub.store.subscriptions import Subscriptions
 
-OFFERED = "create, read, vread, update, delete, search, $status, $events and $explain"
+OFFERED = "create, read, vread, update, delete, search, $status, $events, $explain and $get-ws-binding-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class SubscriptionRoutes:
     registry: Registry
     subscriptions: Subscriptions
     guards: Guards
+    bindings: BindingService
     source_base_url: Callable[[FhirVersion], str]
     explain: ExplainRoutes
 
@@ -159,9 +167,22 @@ class SubscriptionRoutes:
             return Answer(
                 200, dialect(address.base).write_notification(events, base_url, self.source_base_url(address.base))
             )
+        if address.operation == "get-ws-binding-token":
+            return await self._binding_token(exchange, body)
         raise NotFound(
-            f"there is no operation ${address.operation} here; there are $status, $explain and, on an id, $events"
+            f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, "
+            "on an id, $events"
         )
+
+    async def _binding_token(self, exchange: Exchange, body: dict[str, Any] | None) -> Answer:
+        """``$get-ws-binding-token`` (S-188, S-189): of one Subscription, of those named, or of all of the caller's."""
+        address, base_url = exchange.address, exchange.base_url
+        named = binding_token_parameters(exchange.query, body)
+        ids = (address.id,) if address.id else named
+        issued = await self.bindings.issue(exchange.principal, exchange.tenant, address.base, ids)
+        urls = [f"{base_url}/Subscription/{key.id}" for key in issued.subscriptions]
+        answer = binding_token_answer(issued.token, issued.expiration, urls, websocket_url_of(base_url))
+        return Answer(200, write_json(answer), {"Cache-Control": "no-store"})
 
     async def _search(self, exchange: Exchange) -> Answer:
         search = await asked_of(exchange)

@@ -6,7 +6,8 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ class Round:
     async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            async with self.turns.of(_host(subscription.channel)):
+            async with self._turn(subscription):
                 hold = await with_references(self.reader, hold)
                 return hold, await self._send(hold, subscription, since)
         except Unavailable:
@@ -77,17 +78,25 @@ class Round:
             detail = f"inside the hub: {type(problem).__name__}"
             return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
 
+    def _turn(self, subscription: Subscription) -> AbstractAsyncContextManager[None]:
+        """Who opened a socket waits for nobody: sockets share no host, and each has a buffer of its own."""
+        if subscription.is_listened_to:
+            return nullcontext()
+        return self.turns.of(_host(subscription.channel))
+
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
         dispatch = await self._dispatch(hold, subscription)
+        if subscription.is_listened_to:
+            numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
+            dispatch = replace(dispatch, numbers=numbers, listener=hold.progress.listener)
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
         seconds = _deadline(subscription.channel, since)  # only now: waiting and reading may have taken long
         if seconds < SHORTEST_ATTEMPT_SECONDS:
             return None
-        return await channel.deliver(
-            subscription.channel, dispatch, delivery_id=delivery_id(hold), deadline_seconds=seconds
-        )
+        identity = dispatch.notification.bundle_id if dispatch.notification else delivery_id(hold)
+        return await channel.deliver(subscription.channel, dispatch, delivery_id=identity, deadline_seconds=seconds)
 
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)
@@ -123,7 +132,7 @@ def _deadline(channel: Channel, since: float) -> float:
 def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
     numbers = [hold.progress.batch.start, hold.progress.frozen_upto] if hold.duty is Duty.EVENTS else None
     log.log(
-        logging.INFO if outcome.kind is OutcomeKind.DELIVERED else logging.WARNING,
+        logging.INFO if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.UNHEARD) else logging.WARNING,
         "attempt",
         extra={
             "subscription": hold.subscription,

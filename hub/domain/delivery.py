@@ -34,6 +34,8 @@ class OutcomeKind(StrEnum):
     """Try again later: every other answer, no answer, no connection."""
     GONE = "gone"
     """410: the endpoint says it is over."""
+    UNHEARD = "unheard"
+    """Nobody listens: no socket is bound. No failure; nothing is attempted until somebody does (S-167)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,16 @@ class Dispatch:
 
     A notification Bundle in ``body``. For a classic Subscription (S-012): nothing at all, or a resource, when
     ``update_of`` is its relative reference (``Observation/1``) below the endpoint. ``subscription`` is the name of the
-    Subscription (``str(SubscriptionKey)``), ``notification`` what the Bundle says, None for a classic one.
+    Subscription (``str(SubscriptionKey)``), ``notification`` what the Bundle says, None for a classic one. ``numbers``
+    are those of its events, ``listener`` says who holds the socket of the subscriber ("" nobody).
     """
 
     body: bytes = b""
     update_of: str = ""
     subscription: str = ""
     notification: Notification | None = None
+    numbers: range = range(0)
+    listener: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Outcome:
     ``error-response``, S-117).
     ``detail`` is safe to show and to log: never a text of the receiver, never a path or a secret.
     ``retry_after_seconds`` is what the receiver asked for (capped at 24 h), None when it asked for nothing.
-    ``duration_seconds`` is the whole attempt.
+    ``duration_seconds`` is the whole attempt. ``delivered_upto``: only the numbers up to this one reached the
+    subscriber, some of them before this attempt; 0 when all did.
     """
 
     kind: OutcomeKind
@@ -69,6 +75,7 @@ class Outcome:
     detail: str = ""
     retry_after_seconds: float | None = None
     duration_seconds: float = 0.0
+    delivered_upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,8 @@ class Progress:
     """After how much silence a heartbeat is due; zero: never."""
     classic: bool = False
     """Nothing but events goes to this subscriber: no handshake, no heartbeat, no farewell (S-017)."""
+    listener: str = ""
+    """Who holds the socket that this Subscription is bound to; "" for nobody and for every other channel."""
 
     @property
     def batch(self) -> range:
@@ -156,6 +165,8 @@ class Verdict:
     error: SubscriptionError | None = None
     dead_number: int = 0
     """This event goes to the dead letters; 0 = none."""
+    deaf: bool = False
+    """Nobody listens: nothing is due until a socket is bound."""
 
 
 def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
@@ -166,7 +177,9 @@ def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy,
     if duty is Duty.FAREWELL:
         return replace(_as_it_is(progress), status=Status.OFF, error=_error(outcome))
     if outcome.kind is OutcomeKind.DELIVERED:
-        return _delivered(duty, progress)
+        return _delivered(duty, progress, outcome)
+    if outcome.kind is OutcomeKind.UNHEARD:
+        return replace(_as_it_is(progress), deaf=True)
     if outcome.kind is OutcomeKind.GONE and progress.verified:
         return replace(_as_it_is(progress), status=Status.OFF, keep_frozen=False, error=_error(outcome))
     if outcome.kind is OutcomeKind.REFUSED and duty is Duty.EVENTS:
@@ -187,8 +200,8 @@ def _as_it_is(progress: Progress) -> Verdict:
     )
 
 
-def _delivered(duty: Duty, progress: Progress) -> Verdict:
-    cursor = progress.frozen_upto if duty is Duty.EVENTS else progress.cursor
+def _delivered(duty: Duty, progress: Progress, outcome: Outcome) -> Verdict:
+    cursor = outcome.delivered_upto or progress.frozen_upto if duty is Duty.EVENTS else progress.cursor
     drained = duty is Duty.HANDSHAKE or cursor >= progress.number
     status = progress.status
     if progress.refused:
@@ -256,7 +269,7 @@ def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolic
 
 
 def _error(outcome: Outcome) -> SubscriptionError | None:
-    if outcome.kind is OutcomeKind.DELIVERED:
+    if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.UNHEARD):
         return None
     return SubscriptionError(outcome.error or "error-response", outcome.detail or f"HTTP {outcome.status}")
 

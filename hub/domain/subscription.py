@@ -64,6 +64,7 @@ class Channel:
 WITHOUT_HANDSHAKE = frozenset(
     {
         "email",  # no confirmation mail: nobody could answer it (HOUSE ruling 35)
+        "websocket",  # its subscriber binds a socket, and is told then (S-076)
     }
 )
 """Channel types whose Subscriptions are active at once (S-076)."""
@@ -107,6 +108,11 @@ class Subscription:
     def is_classic(self) -> bool:
         """Neither handshake nor heartbeat nor number goes to its subscriber (S-017, HOUSE ruling 29)."""
         return bool(self.criteria)
+
+    @property
+    def is_listened_to(self) -> bool:
+        """Its subscriber opens a socket and binds it, instead of being called."""
+        return self.channel.type == "websocket"
 
     @property
     def needs_handshake(self) -> bool:

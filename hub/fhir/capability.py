@@ -21,13 +21,14 @@ _INSTANTIATES = {
     FhirVersion.R4B: f"{_IG}/CapabilityStatement/backport-subscription-server",
 }
 TOPIC_CANONICAL = BACKPORT + "capabilitystatement-subscriptiontopic-canonical"
-OPERATIONS = ("status", "events")
+OPERATIONS = ("status", "events", "get-ws-binding-token")
+WEBSOCKET = f"{_CORE}/StructureDefinition/capabilitystatement-websocket"
 
 _CLASSIC = (
     "Criteria that are the canonical of a topic follow the Subscriptions R5 Backport guide. Criteria that are a search "
     "with its type (Observation?code=1975-2) make a classic Subscription: active at once; for every create or update "
-    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a mail (email, where there is a "
-    "mail server) or a message (message); no handshake, heartbeat or number."
+    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a ping (websocket), a mail "
+    "(email, where there is a mail server) or a message (message); no handshake, heartbeat or number."
 )
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
@@ -46,11 +47,13 @@ def capability_statement(
     topics: Sequence[str] = (),
     formats: Sequence[str] = ("application/fhir+json", "json"),
     system_interactions: Sequence[str] = (),
+    websocket_url: str = "",
 ) -> dict[str, Any]:
     """The statement of the base of ``version`` at ``base_url``.
 
     ``date`` is when the statement last changed, ``description`` says in words what a 2xx promises (the durability
-    level), ``resource_types`` are all types taken on this base, ``topics`` the canonicals of all topics in use (S-199).
+    level), ``resource_types`` are all types taken on this base, ``topics`` the canonicals of all topics in use (S-199),
+    ``websocket_url`` where a classic ``bind ID`` is answered, "" when it is not (S-014, S-201).
     """
     types = sorted(set(resource_types) - {"Subscription", "SubscriptionTopic"})
     explain = {"name": EXPLAIN, "definition": definition_url(base_url, EXPLAIN)}
@@ -76,6 +79,8 @@ def capability_statement(
     if version in _INSTANTIATES:
         statement["instantiates"] = [_INSTANTIATES[version]]
         statement["implementationGuide"] = [f"{_IG}/ImplementationGuide/hl7.fhir.uv.subscriptions-backport"]
+    if websocket_url:
+        statement["rest"][0]["extension"] = [{"url": WEBSOCKET, "valueUri": websocket_url}]
     if system_interactions:
         statement["rest"][0]["interaction"] = [{"code": code} for code in system_interactions]
     return statement

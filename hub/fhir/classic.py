@@ -2,6 +2,7 @@
 
     POST with an empty body          without channel.payload
     PUT [endpoint]/[Type]/[id]       with it: the resource, in that MIME type
+    ping [id]                        on a websocket (S-014)
     a mail                           by email (S-015): channel.header[0] is its subject line; the resource goes along
                                      only when the payload asks for an attachment
     POST …/$process-message          by message (S-015, which leaves the details open): with a payload the resource
@@ -44,6 +45,8 @@ def read_classic(resource: Json, headers: list[Header], checks: SubscriptionChec
     payload = text(channel, "payload")
     content_type = checks.content_type(channel_type, payload, f"{CHANNEL}.payload") if payload else ""
     content = _content(channel_type, content_type)
+    if payload and channel_type == "websocket":
+        checks.problems.add("not-supported", f"{CHANNEL}.payload", "A websocket says ping and no more: leave this out.")
     endpoint = checks.endpoint(channel_type, text(channel, "endpoint"), f"{CHANNEL}.endpoint")
     if payload and "?" in endpoint and not by_mail:
         checks.problems.add(

@@ -1,4 +1,4 @@
-"""Inputs of the operations on Subscription: from a query string, or from a Parameters resource (S-183…S-187).
+"""Inputs of the operations on Subscription: from a query string, or from a Parameters resource (S-183…S-189).
 
 The published definitions and their users do not agree on types (S-185), so a value is taken from any of the value[x]
 that can hold it exactly. Anything that is not an input of the operation is refused rather than overlooked.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from hub.domain.subscription import Content, Status
 from hub.errors import Malformed
+from hub.fhir.json import write_instant
 from hub.fhir.reading import Json, children, require_resource_type
 
 MAX_NUMBER = 2**63 - 1  # integer64
@@ -59,6 +62,32 @@ def events_parameters(query: Iterable[tuple[str, str]], body: Json | None = None
     if since is not None and until is not None and since > until:
         raise Malformed(f"eventsSinceNumber {since} is beyond eventsUntilNumber {until}: exchange them.", code="value")
     return EventsParameters(since, until, _content(values["content"]))
+
+
+def binding_token_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) -> tuple[str, ...]:
+    """The ids of ``$get-ws-binding-token`` (S-188), repeated or with commas; none means all. Raises Malformed."""
+    values = _collect(query, body, {"id": _TEXT_VALUES})
+    return tuple(_id(each) for value in values["id"] for each in value.split(","))
+
+
+def websocket_url_of(base_url: str) -> str:
+    """Where the websockets of a base are opened."""
+    return f"ws{base_url.removeprefix('http')}/websocket"
+
+
+def binding_token_answer(
+    token: str, expiration: datetime, subscriptions: Iterable[str], websocket_url: str
+) -> dict[str, Any]:
+    """The output of ``$get-ws-binding-token``; ``subscriptions`` are absolute URLs (S-189)."""
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "token", "valueString": token},
+            {"name": "expiration", "valueDateTime": write_instant(expiration)},
+            *({"name": "subscription", "valueString": url} for url in subscriptions),
+            {"name": "websocket-url", "valueUrl": websocket_url},
+        ],
+    }
 
 
 def _collect(

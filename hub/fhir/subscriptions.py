@@ -24,6 +24,7 @@ DEFAULT_MAIL_TYPE = "text/plain"
 
 _CANONICAL = re.compile(CANONICAL_URL.pattern + r"(?:\|[^\s|#?]+)?")
 _HTTP_URL = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
+_WEBSOCKET_URL = re.compile(r"wss?://\S+", re.IGNORECASE)
 _ABSOLUTE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _GOVERNED_EXTENSION = re.compile(r"http://hl7\.org/fhir/(?:uv/subscriptions-backport/|\d+\.\d+/)")
 _JSON_MIME = re.compile(
@@ -41,7 +42,7 @@ class Limits:
     ``full_resource_by_mail`` is the operator's word that whole resources may go by mail (HOUSE ruling 35).
     """
 
-    channel_types: frozenset[str] = frozenset({"rest-hook", "message"})
+    channel_types: frozenset[str] = frozenset({"rest-hook", "message", "websocket"})
     switched_off: Mapping[str, str] = field(default_factory=dict)
     full_resource_by_mail: bool = False
     min_mail_heartbeat_seconds: int = 3600
@@ -125,6 +126,8 @@ class SubscriptionChecks:
             )
         elif channel_type == "message" and "?" in url:
             self.problems.add("value", path, "Give the base of a FHIR server, without ?: messages go to its operation.")
+        elif channel_type == "websocket" and url and not _WEBSOCKET_URL.fullmatch(url):
+            self.problems.add("value", path, "A websocket is opened by the client: leave the endpoint out.")
         elif channel_type != "websocket" and not _ABSOLUTE_URL.fullmatch(url):
             self.problems.add("value" if url else "required", path, "Give the absolute URL of the receiver.")
         return url
@@ -159,8 +162,11 @@ class SubscriptionChecks:
         return mime
 
     def headers(self, channel_type: str, headers: Sequence[Header], paths: Sequence[str]) -> tuple[Header, ...]:
-        """HTTP headers (S-151). A mail takes none: each could change what it says or where it goes (S-174)."""
-        if channel_type != "email":
+        """HTTP headers (S-151). A mail takes none: each could change what it says or where it goes (S-174). Nor does a
+        websocket: its client opens it, so the hub makes no request that could carry them."""
+        if channel_type == "websocket" and headers:
+            self.problems.add("not-supported", paths[0], "A websocket sends no headers: leave them out.")
+        elif channel_type != "email":
             check_headers(headers, paths, self.problems)
         elif headers:
             self.problems.add(

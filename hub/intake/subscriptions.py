@@ -155,10 +155,10 @@ class SubscriptionService:
         refuse_another_kind(subscription, before)
         warnings = await self._check(key, subscription, before.topic)
         present = record.status or Status.OFF
-        anew = reaches_elsewhere(subscription, before) and not subscription.is_classic
+        anew = reaches_elsewhere(subscription, before) and subscription.needs_handshake
         status = status_after_update(present, submitted(kept), verify_anew=anew)
-        if status is Status.REQUESTED:
-            status = started(subscription)
+        if status is Status.REQUESTED or (status is None and present is Status.REQUESTED):
+            status = started(subscription)  # it may have had another channel, whose handshake is due no more
         refuse_ended(subscription, status)
         restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is started(subscription)
         since = await self._newest_changes(key) if restarts else stored.since

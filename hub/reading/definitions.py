@@ -19,6 +19,7 @@ ACCEPTED = Limits(
             "rest-hook",
             "email",
             "message",
+            "websocket",
         }
     ),
     full_resource_by_mail=True,

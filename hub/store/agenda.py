@@ -143,7 +143,7 @@ class Agenda:
         """Hold up to ``most`` Subscriptions per shard that are due now. Their references are read separately."""
         keys = [[shard_key(shard, "due"), shard_key(shard, "m")] for shard in shards]
         calls = [script("claim", each, [most, self._owner]) for each in keys]
-        return [_hold(told) for reply in await self._store.send(*calls) for told in reply]
+        return [read_hold(told) for reply in await self._store.send(*calls) for told in reply]
 
     async def settle(self, shard: int, settlements: Sequence[Settlement], *, again: bool) -> list[Hold | bool]:
         """Write verdicts. For each: a new Hold when more is to be sent at once, True: written, False: fenced."""
@@ -183,13 +183,13 @@ def _verdict_arguments(settlement: Settlement) -> list[Argument]:
         hold.subscription, hold.fence, STATUS_CODES[verdict.status], verdict.cursor, verdict.failures,
         int(verdict.delay.total_seconds() * 1000), verdict.singly_upto, int(verdict.verified), int(verdict.farewell),
         verdict.refused, int(verdict.held), int(verdict.sent), int(verdict.keep_frozen), error,
-        verdict.dead_number, settlement.dead_letter, write_attempt(settlement.attempt),
+        verdict.dead_number, settlement.dead_letter, write_attempt(settlement.attempt), int(verdict.deaf),
     ]  # fmt: skip
 
 
 def _committed(reply: list[Any]) -> Committed:
     code, decided, numbers, held = reply
-    return Committed(CommitCode(code.decode()), decided, tuple(numbers), tuple(_hold(told) for told in held))
+    return Committed(CommitCode(code.decode()), decided, tuple(numbers), tuple(read_hold(told) for told in held))
 
 
 def _settled(item: list[Any]) -> Hold | bool:
@@ -198,12 +198,13 @@ def _settled(item: list[Any]) -> Hold | bool:
     if item[0] == 1:
         return True
     references = tuple(read_reference(reference) for reference in item[2])
-    return _hold(item[1], references)
+    return read_hold(item[1], references)
 
 
-def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
+def read_hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
+    """What a holder is told (``lua/record.lua``)."""
     (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
-     held, verified, heartbeat, classic) = told  # fmt: skip
+     held, verified, heartbeat, classic, listener) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
         duty=_DUTIES[duty],
@@ -224,5 +225,6 @@ def _hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> H
             verified=bool(verified),
             heartbeat=timedelta(milliseconds=heartbeat),
             classic=bool(classic),
+            listener=listener.decode(),
         ),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis.asyncio.client import PubSub
+
 from hub.errors import CannotStart, Unavailable
 from hub.store.keys import LAYOUT_KEY, Layout
 from hub.store.lanes import Lanes
@@ -84,6 +86,10 @@ class Store:
         """The clock that scripts use; also shows that Redis answers."""
         ((seconds, microseconds),) = await self.send(("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def pubsub(self) -> PubSub:
+        """A connection of its own that hears what is published; one per store."""
+        return self._lanes.pubsub()
 
     async def close(self) -> None:
         await self._lanes.close()

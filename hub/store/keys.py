@@ -24,6 +24,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{reg}:log`` | stream | what changed in the registry: subscription or topic, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
 | ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
+| ``hub:binding:…`` | string PX | digest of a binding token -> JSON of who asked for it and for which Subscriptions |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
 """
 
@@ -40,6 +41,8 @@ LAYOUT_KEY = "hub:layout"
 LAYOUT_VERSION = 1
 REGISTRY_LOG = "{reg}:log"
 TOPICS = "{reg}:topics"
+SOCKETS_CHANNEL = "hub:sockets"
+"""Where every process with sockets hears which Subscription was written (publish and subscribe; nothing is kept)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,15 @@ class Layout:
 
 def shard_key(shard: int, *parts: str) -> str:
     return ":".join((f"{{d{shard}}}", *parts))
+
+
+def binding_key(digest: str) -> str:
+    return f"hub:binding:{digest}"
+
+
+def process_channel(process: str) -> str:
+    """Where a process hears what others hand to its sockets (publish and subscribe; nothing is kept)."""
+    return f"hub:socket:{process}"
 
 
 def guard_key(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.client import PubSub
 from redis.asyncio.connection import parse_url
 from redis.exceptions import NoScriptError, RedisError
 
@@ -26,6 +27,7 @@ LANES = 4
 MOST_COMMANDS_PER_WRITE = 256
 CONNECT_TIMEOUT_SECONDS = 2.0
 REPLY_TIMEOUT_SECONDS = 10.0
+ANNOUNCEMENTS = ("XADD", "PUBLISH")
 
 Waiting = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
 
@@ -63,7 +65,7 @@ def _pool(url: str) -> ConnectionPool:
     kind = _Unix if found is UnixDomainSocketConnection else _Tls if found is SSLConnection else _Tcp
     options.setdefault("socket_timeout", REPLY_TIMEOUT_SECONDS)
     options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_SECONDS)
-    return ConnectionPool(connection_class=kind, max_connections=LANES, protocol=2, **options)
+    return ConnectionPool(connection_class=kind, max_connections=LANES + 1, protocol=2, **options)
 
 
 class Lanes:
@@ -81,6 +83,10 @@ class Lanes:
         if len(self._on_their_way) < LANES:
             self._on_their_way.add(asyncio.create_task(self._travel()))
         return await replies
+
+    def pubsub(self) -> PubSub:
+        """A connection of its own that hears what is published; there may be one."""
+        return self._redis.pubsub()
 
     async def close(self) -> None:
         for lane in list(self._on_their_way):
@@ -151,7 +157,7 @@ def _undone(commands: Sequence[Command], replies: Sequence[Any]) -> list[int]:
     """The places of calls whose script was missing, and of announcements after them: those told of nothing."""
     missing = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     told_too_early = (
-        (place for place in range(missing[0], len(commands)) if commands[place][0] == "XADD") if missing else ()
+        (place for place in range(missing[0], len(commands)) if commands[place][0] in ANNOUNCEMENTS) if missing else ()
     )
     return sorted({*missing, *told_too_early})
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from importlib import resources
 
 SCRIPT_NAMES = (
-    "accept", "advance", "claim", "commit", "disown", "history", "own", "publish", "put", "read", "references",
-    "release", "remove", "resume", "retire", "settle", "trim", "version",
+    "accept", "advance", "bind", "claim", "commit", "disown", "history", "listen", "own", "publish", "put", "read",
+    "references", "release", "remove", "resume", "retire", "settle", "trim", "unbind", "version",
 )  # fmt: skip
-NEEDS_RECORD = {"claim", "commit", "put", "read", "references", "remove", "resume", "settle", "trim"}
+NEEDS_RECORD = {
+    *("bind", "claim", "commit", "listen", "put", "read", "references", "remove", "resume", "settle", "trim", "unbind"),
+}
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]

@@ -20,7 +20,7 @@ from hub.store.attempts import attempts_key
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
 from hub.store.event_log import dead_letters_key, log_key
-from hub.store.keys import REGISTRY_LOG, shard_key
+from hub.store.keys import REGISTRY_LOG, SOCKETS_CHANNEL, shard_key
 from hub.store.scripts import Argument, Command, script
 
 HEARTBEAT_SHARE = 0.9
@@ -70,6 +70,10 @@ class Record:
     held: bool
     not_before: int
     error: SubscriptionError | None
+    deaf: bool = False
+    """It is sent over a socket, and none is ready for it."""
+    listener: str = ""
+    """Who holds its socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class Subscriptions:
             json.dumps(asdict(definition)),
             int(subscription.is_classic),
             int(subscription.needs_handshake),
+            int(subscription.is_listened_to),
         ]
         return await self._write(script("put", keys, arguments), name)
 
@@ -126,11 +131,12 @@ class Subscriptions:
     async def _write(self, call: Command, name: str) -> Put:
         """Write and announce in one go: a definition that nobody heard of would be a Subscription that hears nothing.
 
-        The log says only that something may have changed, so a refused write may be announced too.
+        The log says only that something may have changed, so a refused write may be announced too. Who holds its
+        socket is told at once: the Subscription may be off now.
         """
         entry = ("subscription", name)
         announcement: Command = ("XADD", REGISTRY_LOG, "MAXLEN", "~", MOST_LOG_ENTRIES, "*", *entry)
-        reply, _ = await self._store.send(call, announcement)
+        reply, *_ = await self._store.send(call, announcement, ("PUBLISH", SOCKETS_CHANNEL, name))
         return _put(reply)
 
     async def definitions(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
@@ -181,7 +187,8 @@ def _put(reply: list[Any]) -> Put:
 def _record(reply: list[Any]) -> Record | None:
     if not reply:
         return None
-    (status, definition, number, cursor, first_kept, failures, refused, verified, held, not_before, _, error) = reply
+    (status, definition, number, cursor, first_kept, failures, refused, verified, held, not_before, _, deaf, listener,
+     error) = reply  # fmt: skip
     return Record(
         status=None if status == GONE else STATUSES[status],
         definition_version=definition,
@@ -194,4 +201,6 @@ def _record(reply: list[Any]) -> Record | None:
         held=bool(held),
         not_before=not_before,
         error=SubscriptionError(**json.loads(error)) if error else None,
+        deaf=bool(deaf),
+        listener=listener.decode(),
     )

@@ -42,6 +42,8 @@ ENDED = (("value", "Subscription.end"),)
 """Its end has passed: the hub could not honour it, and says so (S-079, S-084)."""
 UNSIGNED = (("value", HEARTBEAT),)
 """The extension is defined with valueUnsignedInt only; valueInteger would be ignored silently."""
+IN_A_GROUP = (("not-supported", "Subscription.filterBy[0].modifier"),)
+"""``:in`` would follow a reference to a Group."""
 OTHER_CHANNEL = (("not-supported", "Subscription.channelType"),)
 
 PUBLISHED = [
@@ -63,7 +65,7 @@ PUBLISHED = [
         for name, refusal in (("admission", ENDED), ("multi-resource", ENDED), ("zulip", CUSTOM_CHANNEL))
     ),
     (R5, "derived/subscriptions/r5-rest-hook.json", ACCEPTED),
-    (R5, "derived/subscriptions/r5-websocket.json", OTHER_CHANNEL),
+    (R5, "derived/subscriptions/r5-websocket.json", IN_A_GROUP),
     (R5, "derived/subscriptions/r5-email.json", OTHER_CHANNEL),
     (R5, "derived/subscriptions/r5-message.json", ACCEPTED),
     # ``trigger`` is a filter of US Core's own that no search parameter defines: criteria it cannot support (S-082).

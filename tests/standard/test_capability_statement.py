@@ -112,8 +112,9 @@ def test_operations_are_named_without_dollar_and_defined_by_version_s200() -> No
     for version, found in ((FhirVersion.R4, r4), (FhirVersion.R5, r5)):
         own = f"https://hub.example.org{version.path}/OperationDefinition/hub-explain"
         assert found.pop("explain") == own, "an operation of the hub's own is defined on the base"
-    assert r4 == {name: f"{BP}OperationDefinition/backport-subscription-{name}" for name in ("status", "events")}
-    assert r5 == {name: f"http://hl7.org/fhir/OperationDefinition/Subscription-{name}" for name in ("status", "events")}
+    names = ("status", "events", "get-ws-binding-token")
+    assert r4 == {name: f"{BP}OperationDefinition/backport-subscription-{name}" for name in names}
+    assert r5 == {name: f"http://hl7.org/fhir/OperationDefinition/Subscription-{name}" for name in names}
 
 
 @every_version
@@ -129,7 +130,7 @@ def test_operations_of_the_base_are_defined_by_the_standard_or_on_the_base_s200(
 
 @every_version
 def test_only_what_works_is_claimed_s201(version: FhirVersion) -> None:
-    assert "websocket" not in json.dumps(statement(version))
+    assert "capabilitystatement-websocket" not in json.dumps(statement(version)), "it is not switched on"
     patient = resources(version)["Patient"]
     codes = {each["code"] for each in patient["interaction"]}
     assert codes == {"create", "read", "vread", "history-instance", "update", "patch", "delete"}

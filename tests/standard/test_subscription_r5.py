@@ -120,7 +120,7 @@ def test_a_filter_that_cannot_be_understood_is_refused_s082_s096(item: dict[str,
 @pytest.mark.parametrize(
     "coding",
     [
-        {"code": "websocket"},
+        {"system": "http://x.org", "code": "websocket"},
         {"system": CHANNEL_TYPES, "code": "email"},
         {"system": "http://x.org", "code": "rest-hook"},
         {},

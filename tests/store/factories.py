@@ -51,12 +51,15 @@ class Lab:
     def name(self, short: str) -> str:
         return f"default|r5|{short}"
 
+    def key(self, short: str) -> SubscriptionKey:
+        return SubscriptionKey("default", FhirVersion.R5, short)
+
     async def put(
         self, short: str, expected: int | None = 0, status: Status | None = Status.REQUESTED, *, anew: bool = False,
         **channel: object,
     ) -> Put:  # fmt: skip
         definition = Definition("{}", {}, "owner", datetime.now(UTC).isoformat())
-        key = SubscriptionKey("default", FhirVersion.R5, short)
+        key = self.key(short)
         wanted = subscription(**channel)
         return await self.subscriptions.put(
             key, wanted, definition, expected_version=expected, status=status, verify_anew=anew

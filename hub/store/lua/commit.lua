@@ -48,6 +48,7 @@ for i = 6 + count, #ARGV, 5 do
       if not logs[x] then
         logs[x] = {}
         idle[x] = m[LEASE] == 0 and m[FAILURES] == 0 and m[NUMBER] == m[CURSOR] and m[VERIFIED] == 1 and m[HELD] == 0
+                  and not deaf(m)
       end
       m[NUMBER] = m[NUMBER] + 1
       numbers[decided+1] = m[NUMBER]

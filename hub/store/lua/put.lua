@@ -2,7 +2,8 @@
 -- KEYS due, m, why, definitions
 -- ARGV sub, expected definition version ('' = any, '0' = must not exist or be gone), status ('' = as it is),
 --      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition,
---      classic (1/0): no other notification but events is ever sent, needs a handshake (1/0)
+--      classic (1/0): no other notification but events is ever sent, needs a handshake (1/0),
+--      listened to (1/0): it is sent over a socket that its subscriber opens and binds
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
 local VERSIONS_KEPT = 100
@@ -12,7 +13,7 @@ local m = raw and cmsgpack.unpack(raw)
 local creating = ARGV[2] == '0'
 if creating then
   if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end
-  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0}
+  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0, 0,''}
 else
   if not m then return {'ABSENT'} end
   if m[STATUS] == GONE then return {'GONE', m[DEFINITION]} end
@@ -25,6 +26,9 @@ if ARGV[4] == '1' or status == REQUESTED then m[VERIFIED], m[FROZEN] = 0, 0 end
 m[CLASSIC] = tonumber(ARGV[10])
 local at_once = ARGV[11] == '0'
 if at_once then m[VERIFIED] = 1 end
+local listened = ARGV[12] == '1'
+local bound = listened and not creating and (m[LISTENER] or '') ~= ''
+hears(m, bound and m[DEAF] or (listened and 1 or 0), bound and m[LISTENER] or '')
 local restarts = status == REQUESTED or (at_once and status == ACTIVE and ARGV[3] ~= '')
 if restarts or creating then -- a fresh start: what held it back is forgiven, what waits stays
   m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0

@@ -4,6 +4,7 @@ local STATUS, DEFINITION, NUMBER, CURSOR, FENCE, LEASE = 1, 2, 3, 4, 5, 6
 local FAILURES, NOT_BEFORE, FAILING_SINCE, LAST_SENT, HEARTBEAT, ENDS = 7, 8, 9, 10, 11, 12
 local FIRST_KEPT, DUTY, VERIFIED, FROZEN, FAREWELL, REFUSED = 13, 14, 15, 16, 17, 18
 local MOST, SINGLY, HELD, TIMEOUT, OWNER, CLASSIC = 19, 20, 21, 22, 23, 24 -- CLASSIC 1: only events are sent
+local DEAF, LISTENER = 25, 26 -- DEAF 1: nobody listens, so nothing is due but its own end; LISTENER: who holds its socket, ''
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE = 1, 2, 3, 4
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
@@ -11,6 +12,11 @@ local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease m
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
+local function deaf(m) return m[DEAF] == 1 end
+local function hears(m, is_deaf, listener) -- an older record has fewer places, and no place may be skipped
+  m[CLASSIC] = m[CLASSIC] or 0
+  m[DEAF], m[LISTENER] = is_deaf, listener
+end
 local function running(m) return m[STATUS] == ACTIVE or m[STATUS] == ERROR end
 local function ended(m) return m[ENDS] > 0 and m[ENDS] <= now end
 local function living(m) return (m[STATUS] == REQUESTED or running(m)) and not ended(m) end
@@ -21,7 +27,7 @@ local function probing(m) return m[STATUS] == ERROR and m[HELD] == 0 and m[FAILU
 -- What is to be done for this Subscription and when: {duty, moment}, or nil. The one place that decides it.
 local function next_duty(m)
   if m[STATUS] == OFF and m[FAREWELL] == 1 then return GOODBYE, now end
-  if not living(m) then return nil end
+  if not living(m) or deaf(m) then return nil end
   local duty, moment
   if m[HELD] == 0 then
     if m[VERIFIED] == 0 then duty, moment = HANDSHAKE, m[NOT_BEFORE]
@@ -57,15 +63,16 @@ local function hold(m, duty, owner)
 end
 
 -- What FAREWELL becomes when it is switched off: a last word goes only to who was spoken to before.
-local function last_word(m) return m[CLASSIC] == 1 and 0 or m[VERIFIED] end
+local function last_word(m) return (m[CLASSIC] == 1 or deaf(m)) and 0 or m[VERIFIED] end
 
 local function failing_for(m) return m[FAILING_SINCE] > 0 and now - m[FAILING_SINCE] or 0 end
 
 -- What a holder is told: {sub, duty, fence, status, definition, number, cursor, first kept, frozen, failures,
---                         failing for ms, refused, singly, held, verified, heartbeat ms, classic}
+--                         failing for ms, refused, singly, held, verified, heartbeat ms, classic, listener}
 local function told(sub, m)
   return {sub, m[DUTY], m[FENCE], m[STATUS], m[DEFINITION], m[NUMBER], m[CURSOR], m[FIRST_KEPT], m[FROZEN],
-          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT], m[CLASSIC] or 0}
+          m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT], m[CLASSIC] or 0,
+          m[LISTENER] or ''}
 end
 
 local function put_due(due, changed)

@@ -3,9 +3,9 @@
 -- ARGV who holds what has more to send ('' = nobody), how many attempts are remembered, then for each attempt (a Subscription at most once per call):
 --      sub, fence, status, cursor, failures, delay ms before the next attempt, singly upto, verified, farewell, refused, held,
 --      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter,
---      the attempt as it is remembered
+--      the attempt as it is remembered, nobody listens (1/0)
 -- -> for each {0} = FENCED: another holds it, forget it | {1} | {2, told (record.lua), references}
-local WIDTH = 17
+local WIDTH = 18
 local names = {}
 for i = 3, #ARGV, WIDTH do names[#names+1] = ARGV[i] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
@@ -27,6 +27,7 @@ local function write(m, i, x)
   if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[2 + 3*x], ARGV[i+14], ARGV[i+15]) end
   local remembered = KEYS[3 + 3*x]
   if redis.call('RPUSH', remembered, ARGV[i+16]) > tonumber(ARGV[2]) then redis.call('LPOP', remembered) end
+  if ARGV[i+17] == '1' then hears(m, 1, m[LISTENER] or '') end
 end
 
 for x, sub in ipairs(names) do

@@ -181,3 +181,21 @@ def test_long_waits_do_not_keep_it_from_being_given_up() -> None:
 def test_waits_never_overflow() -> None:
     slow = replace(POLICY, initial=timedelta(hours=1), longest=timedelta(hours=2))
     assert verdict(Duty.EVENTS, replace(ACTIVE, failures=10**9), FAILED, slow).delay == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("duty", [Duty.EVENTS, Duty.HEARTBEAT])
+def test_nobody_listening_changes_nothing_but_that_nothing_is_due_s167(duty: Duty) -> None:
+    before = replace(ACTIVE, cursor=1, failing_for=timedelta(days=30))
+    found = verdict(duty, before, Outcome(OutcomeKind.UNHEARD))
+    assert found.deaf and found.keep_frozen and not found.sent
+    assert (found.status, found.cursor, found.failures, found.error) == (Status.ACTIVE, 1, 0, None)
+
+
+def test_a_farewell_that_nobody_hears_is_over() -> None:
+    found = verdict(Duty.FAREWELL, ACTIVE, Outcome(OutcomeKind.UNHEARD))
+    assert (found.status, found.farewell, found.error) == (Status.OFF, False, None)
+
+
+def test_what_reached_the_socket_before_is_settled_up_to_there() -> None:
+    found = verdict(Duty.EVENTS, ACTIVE, Outcome(OutcomeKind.DELIVERED, delivered_upto=2))
+    assert (found.cursor, found.keep_frozen, found.deaf) == (2, False, False)
