@@ -34,6 +34,7 @@ from hub.errors import Unavailable
 from hub.fhir.subscriptions import Limits
 from hub.instance import Instance
 from hub.intake.bundles import BundleIntake
+from hub.intake.chain_targets import ChainTargets
 from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
@@ -125,9 +126,10 @@ class Hub:
             for version in FhirVersion
         }
         inclusion = Inclusion(self.changes, layout, self.registry, self.reverse_includes)
+        targets, take = ChainTargets(self.changes, layout, self.registry), self.worker
         self.evaluators = {
             partition: Evaluator(
-                partition, owner, layout, self.changes, self.agenda, self.registry, inclusion, reverse, self.worker
+                partition, owner, layout, self.changes, self.agenda, self.registry, targets, inclusion, reverse, take
             )
             for version, reverse in self.reverse_includes.items()
             for partition in layout.partitions_of(TENANT, version)

@@ -20,6 +20,7 @@ from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
 from hub.fhir.topic_forms import read_written_topic
 from hub.intake.topics import Catalogue, ListedTopic
+from hub.matching.chains import ChainIndex
 from hub.matching.classic import compile_criteria
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
@@ -61,6 +62,7 @@ class Registry:
         self._log = registry_log
         self._source_base_urls = source_base_urls
         self._index = MatchIndex()
+        self._chains = ChainIndex()
         self._known: dict[str, Registered] = {}
         self._seen = "0-0"
         self._reading = asyncio.Lock()
@@ -116,6 +118,10 @@ class Registry:
             for name, version in found
             if (registered := self._known.get(name)) and registered.definition.counts(partition_index, change.id)
         ]
+
+    def references(self, change: ResourceChange) -> frozenset[str]:
+        """What must be looked up before ``change`` is matched (``Type/id``), for the chains of anybody (ruling 23)."""
+        return self._chains.references(change)
 
     def known(self, name: str) -> Registered | None:
         return self._known.get(name)
@@ -204,6 +210,7 @@ class Registry:
     def _index_one(self, registered: Registered) -> None:
         name = str(registered.key)
         self._index.remove(name)
+        self._chains.remove(name)
         self.broken.pop(name, None)
         try:
             topic, filters = self.compiled(registered.key, registered.subscription)
@@ -211,6 +218,7 @@ class Registry:
             self._report(name, problem)
             return
         self._index.add(name, registered.definition_version, topic, filters)
+        self._chains.add(name, topic, filters)
 
     def compiled(self, key: SubscriptionKey, subscription: Subscription) -> tuple[CompiledTopic, CompiledFilters]:
         """What decides for a Subscription, with the topics that are known now. Raises HubError saying what is wrong."""
@@ -231,5 +239,6 @@ class Registry:
 
     def _forget(self, name: str) -> None:
         self._index.remove(name)
+        self._chains.remove(name)
         self._known.pop(name, None)
         self.broken.pop(name, None)

@@ -12,7 +12,8 @@ from hub.domain.change import Interaction
 from hub.domain.topic import ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
-from hub.fhir.definitions import definitions
+from hub.fhir.definitions import Definitions, definitions
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.filters import CompiledFilters
 from hub.matching.report import Refusals
 from hub.matching.search import compile_query
@@ -22,15 +23,20 @@ EXPRESSION = "Subscription.criteria"
 
 
 def compile_criteria(
-    criteria: str, version: FhirVersion, *, source_base_url: str = ""
+    criteria: str,
+    version: FhirVersion,
+    *,
+    source_base_url: str = "",
+    facts: Definitions | None = None,
+    value_sets: ValueSets = NO_VALUE_SETS,
 ) -> tuple[CompiledTopic, CompiledFilters]:
-    """Make ``Observation?code=1975-2`` ready for the index.
+    """Make ``Observation?code=1975-2`` ready for the index. ``facts`` may know more than the standard does.
 
-    Raises Unprocessable, at Subscription.criteria, when the type is unknown or the search cannot be decided exactly on
-    the resource alone; Malformed refusals of the search come out the same way.
+    Raises Unprocessable, at Subscription.criteria, when the type is unknown or the search cannot be decided
+    exactly; Malformed refusals of the search come out the same way.
     """
     resource_type = criteria.partition("?")[0].removeprefix("/")
-    facts, refusals = definitions(version), Refusals()
+    facts, refusals = facts or definitions(version), Refusals()
     if resource_type not in facts.resource_types:
         raise Unprocessable(
             f"'{resource_type}' is no resource type of FHIR {version.number}; write the name of one before the ?.",
@@ -38,7 +44,7 @@ def compile_criteria(
             code="value",
         )
     with refusals.at(EXPRESSION):
-        query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url)
+        query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url, value_sets=value_sets)
     refusals.raise_if_any()
     return _topic_of(resource_type, version, source_base_url), CompiledFilters({resource_type: query.clauses})
 

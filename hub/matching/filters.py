@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.domain.change import Resource
 from hub.domain.subscription import FilterBy
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy
 from hub.errors import Issue, Unprocessable
-from hub.fhir.definitions import Definitions, SearchParameter, definitions
+from hub.fhir.definitions import Definitions
 from hub.matching.report import Refusals
-from hub.matching.search import Clause, compile_parameter
-from hub.matching.search.clause import ORDERED_TYPES, check_comparator, check_modifier, resolve_parameter
+from hub.matching.search import NOTHING_AROUND, Clause, Surroundings, compile_parameter
+from hub.matching.search.clause import all_match
+from hub.matching.search.parameters import (
+    ORDERED_TYPES,
+    Known,
+    check_comparator,
+    check_modifier,
+    ordered_parameter,
+    resolve_parameter,
+    without_types,
+)
 from hub.matching.search.syntax import split_prefix, split_values
 from hub.matching.topics import CompiledTopic, filter_parameter
 
@@ -36,10 +45,10 @@ class CompiledFilters:
         """The conditions for a focus of this type; None when the type is not notified."""
         return () if self.by_type is None else self.by_type.get(resource_type)
 
-    def match(self, resource_type: str, focus: Resource) -> bool:
+    def match(self, resource_type: str, focus: Resource, around: Surroundings = NOTHING_AROUND) -> bool:
         """May raise FHIRPathEvaluationError, which the caller counts as not matched and reports."""
         clauses = self.clauses(resource_type)
-        return clauses is not None and all(clause.matches(focus) for clause in clauses)
+        return clauses is not None and all_match(clauses, focus, around)
 
 
 NO_FILTERS = CompiledFilters(None)
@@ -59,7 +68,7 @@ class _Compiler:
     def __init__(self, filters: tuple[FilterBy, ...], topic: CompiledTopic) -> None:
         self._filters = [(f"filterBy[{position}]", filter_by) for position, filter_by in enumerate(filters)]
         self._topic = topic
-        self._facts = definitions(topic.version)
+        self._facts = topic.facts
         self._refusals = Refusals()
 
     def compile(self) -> CompiledFilters:
@@ -103,12 +112,15 @@ class _Compiler:
                 clauses += self._compiled(path, filter_by, allowed, parameter, resource_type)
         return tuple(clauses) if answerable else None
 
-    def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, SearchParameter | None]:
-        allowed = self._topic.allowed_filter(filter_by.parameter, resource_type)
-        return allowed, filter_parameter(allowed, resource_type, self._facts) if allowed else None
+    def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, Known | None]:
+        """A chain may name the type of its target, which the topic cannot: ``patient:Patient.gender`` (S-047)."""
+        allowed = self._topic.allowed_filter(without_types(filter_by.parameter), resource_type)
+        if allowed is None:
+            return None, None
+        return allowed, filter_parameter(replace(allowed, parameter=filter_by.parameter), resource_type, self._facts)
 
     def _compiled(
-        self, path: str, filter_by: FilterBy, allowed: CanFilterBy, parameter: SearchParameter, resource_type: str
+        self, path: str, filter_by: FilterBy, allowed: CanFilterBy, parameter: Known, resource_type: str
     ) -> list[Clause]:
         """The clause; none, with the refusal noted, when the filter cannot be had."""
         before = len(self._refusals.issues)
@@ -128,12 +140,10 @@ class _Compiler:
                 return [self._clause(filter_by, allowed, parameter, resource_type)]
         return []
 
-    def _clause(
-        self, filter_by: FilterBy, allowed: CanFilterBy, parameter: SearchParameter, resource_type: str
-    ) -> Clause:
+    def _clause(self, filter_by: FilterBy, allowed: CanFilterBy, parameter: Known, resource_type: str) -> Clause:
         if len(filter_by.value) > MAX_VALUE_CHARACTERS:
             raise Unprocessable(f"The value has more than {MAX_VALUE_CHARACTERS} characters; write a shorter one.")
-        if parameter.type in ORDERED_TYPES and filter_by.modifier != "missing":
+        if ordered_parameter(parameter).type in ORDERED_TYPES and filter_by.modifier != "missing":
             for value in split_values(filter_by.value):
                 _check_allowed_comparator(split_prefix(value)[0], allowed)
         return compile_parameter(
@@ -144,6 +154,7 @@ class _Compiler:
             filter_by.value,
             self._facts,
             source_base_url=self._topic.source_base_url,
+            value_sets=self._topic.value_sets,
         )
 
     def _check_each_filter_applies(self, types: list[str]) -> None:

@@ -19,6 +19,7 @@ from hub.domain.versions import FhirVersion
 from hub.fhirpath import FHIRPathEvaluationError
 from hub.matching.filters import CompiledFilters
 from hub.matching.report import Fault, Report
+from hub.matching.search import Surroundings
 from hub.matching.shelf import Shelf
 from hub.matching.topics import CompiledTopic
 from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger
@@ -139,7 +140,7 @@ class MatchIndex:
     def _passes(self, key: str, change: ResourceChange, report: Report) -> bool:
         entry, focus = self._entries[key], change.focus
         try:
-            return focus is not None and entry.filters.match(change.key.type, focus)
+            return focus is not None and entry.filters.match(change.key.type, focus, Surroundings.of(change))
         except FHIRPathEvaluationError as error:
             report(Fault(entry.group.topic.topic.canonical, "filterBy", str(error), key))
             return False

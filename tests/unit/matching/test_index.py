@@ -14,6 +14,7 @@ from hub.domain.versions import FhirVersion
 from hub.matching import filters as filters_module
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
+from hub.matching.search import NOTHING_AROUND, Surroundings
 from hub.matching.topics import CompiledTopic, compile_topic
 from tests.unit.matching.builders import Faults, change, created, deleted, encounter, observation, unreported, updated
 
@@ -127,9 +128,9 @@ class CountingFilters(CompiledFilters):
 
     judged = 0
 
-    def match(self, resource_type: str, focus: Any) -> bool:
+    def match(self, resource_type: str, focus: Any, around: Surroundings = NOTHING_AROUND) -> bool:
         type(self).judged += 1
-        return super().match(resource_type, focus)
+        return super().match(resource_type, focus, around)
 
 
 def judged_with(subscriptions: int) -> int:
