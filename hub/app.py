@@ -46,7 +46,8 @@ from hub.intake.registry import Registry
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.subscriptions import SubscriptionService
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.intake.value_sets import load_value_sets
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
 from hub.security.tokens import Guard, digest, fresh_token
@@ -76,11 +77,13 @@ DURABILITY_IN_WORDS = {
 
 
 class Hub:
-    """One process of the hub: made from settings, started, served, stopped."""
+    """One process of the hub: made from settings, started, served, stopped. Making it may raise CannotStart."""
 
     def __init__(self, settings: Settings, *, dev: bool = False) -> None:
         self.settings = settings
         self.dev = dev
+        self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
+        self.compiler = TopicCompiler(self.source_base_urls, load_value_sets(settings.valuesets_dir))
         self.instance = Instance(settings.data_dir)
         self._embedded = _embedded(settings)
         self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
@@ -98,9 +101,8 @@ class Hub:
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
         self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
-        self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.catalogue = Catalogue()
-        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.source_base_urls)
+        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.compiler)
         self.reader = EventReader(self.changes, self.event_log)
 
     def _wire_delivery(self) -> None:
@@ -145,7 +147,7 @@ class Hub:
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
         )  # fmt: skip
-        self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
+        self.topic_service = TopicService(self.registry, self.registry_log, self.compiler)
         self.explain_service = ExplainService(
             self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
         )
@@ -169,7 +171,7 @@ class Hub:
         await self.store.start(
             durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
         )
-        load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
+        load_shipped(self.catalogue, self.settings.topics_dir, self.compiler)
         await self.registry.load()
         await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():

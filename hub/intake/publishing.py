@@ -27,9 +27,8 @@ from hub.fhir.topic_forms import read_written_topic, told_as_written, topic_type
 from hub.intake.offers import new_id
 from hub.intake.registry import Registered, Registry
 from hub.intake.topic_life import check_derivation
-from hub.intake.topics import Catalogue, ListedTopic
+from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.matching.filters import compile_filters
-from hub.matching.lint import check_topic
 from hub.matching.topics import CompiledTopic
 from hub.store.conditional_write import WriteCode
 from hub.store.registry import Published, TopicRecord
@@ -55,10 +54,10 @@ class ShownTopic:
 class TopicService:
     """SubscriptionTopics of the R4B and R5 bases, and Basics of the R4 base that stand for topics."""
 
-    def __init__(self, registry: Registry, log: RegistryLog, source_base_urls: dict[FhirVersion, str]) -> None:
+    def __init__(self, registry: Registry, log: RegistryLog, compiler: TopicCompiler) -> None:
         self._registry = registry
         self._log = log
-        self._source_base_urls = source_base_urls
+        self._compiler = compiler
 
     async def publish(self, tenant: str, base: FhirVersion, raw: bytes, resource: Mapping[str, Any]) -> ShownTopic:
         return await self._write(tenant, base, new_id(), raw, resource, expected_version=0)
@@ -147,7 +146,7 @@ class TopicService:
     def checked(self, resource: Mapping[str, Any], base: FhirVersion) -> tuple[CompiledTopic, tuple[Issue, ...]]:
         """The topic made ready, and what the lint has to say beside; raises Unprocessable with all of its errors."""
         topic = read_written_topic(dict(resource), base)
-        checked = check_topic(topic, base, source_base_url=self._source_base_urls[base])
+        checked = self._compiler.check(topic, base)
         try:
             return checked.accepted(), told_as_written(resource, base, checked.notes)
         except Unprocessable as problem:

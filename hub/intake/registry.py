@@ -19,13 +19,12 @@ from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
 from hub.fhir.topic_forms import read_written_topic
-from hub.intake.topics import Catalogue, ListedTopic
+from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.matching.chains import ChainIndex
-from hub.matching.classic import compile_criteria
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
 from hub.matching.report import Fault
-from hub.matching.topics import CompiledTopic, compile_topic
+from hub.matching.topics import CompiledTopic
 from hub.reading.definitions import read_definition
 from hub.store.registry import NewsKind
 from hub.store.registry import Registry as RegistryLog
@@ -52,7 +51,7 @@ class Registry:
         catalogue: Catalogue,
         subscriptions: Subscriptions,
         registry_log: RegistryLog,
-        source_base_urls: dict[FhirVersion, str],
+        compiler: TopicCompiler,
     ) -> None:
         self.catalogue = catalogue
         self.broken: dict[str, str] = {}
@@ -60,7 +59,7 @@ class Registry:
         """Evaluations that failed, by topic: counted and shown, never silent (ruling 23)."""
         self._subscriptions = subscriptions
         self._log = registry_log
-        self._source_base_urls = source_base_urls
+        self._compiler = compiler
         self._index = MatchIndex()
         self._chains = ChainIndex()
         self._known: dict[str, Registered] = {}
@@ -163,7 +162,7 @@ class Registry:
             try:
                 resource = read_json(record.resource.encode())
                 topic = read_written_topic(resource, base)
-                compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+                compiled = self._compiler.compile(topic, base)
                 self.catalogue.put(
                     tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
                 )
@@ -223,15 +222,15 @@ class Registry:
     def compiled(self, key: SubscriptionKey, subscription: Subscription) -> tuple[CompiledTopic, CompiledFilters]:
         """What decides for a Subscription, with the topics that are known now. Raises HubError saying what is wrong."""
         if subscription.is_classic:
-            return self.compile_criteria(key.base, subscription.criteria)
+            return self.compile_criteria(key.tenant, key.base, subscription.criteria)
         listed = self.catalogue.find(key.tenant, key.base, subscription.topic)
         if listed is None:
             raise HubError(f"its topic {subscription.topic} is not known here any more")
         return listed.compiled, compile_filters(subscription.filters, listed.compiled)
 
-    def compile_criteria(self, base: FhirVersion, criteria: str) -> tuple[CompiledTopic, CompiledFilters]:
+    def compile_criteria(self, tenant: str, base: FhirVersion, criteria: str) -> tuple[CompiledTopic, CompiledFilters]:
         """The search of a classic Subscription on ``base``; raises Unprocessable at Subscription.criteria."""
-        return compile_criteria(criteria, base, source_base_url=self._source_base_urls[base])
+        return self._compiler.compile_criteria(criteria, base, tenant)
 
     def _report(self, name: str, problem: HubError) -> None:
         self.broken[name] = str(problem)

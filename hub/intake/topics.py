@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -20,8 +20,11 @@ from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart, Refused
 from hub.fhir.json import read_json
 from hub.fhir.topic_forms import in_r5_terms, read_filed_topic
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
+from hub.matching.classic import compile_criteria
+from hub.matching.filters import CompiledFilters
 from hub.matching.lint import WARNING, CheckedTopic, check_topic
-from hub.matching.topics import CompiledTopic
+from hub.matching.topics import CompiledTopic, compile_topic
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +107,35 @@ def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((1, int(part)) if _NUMBER.fullmatch(part) else (0, part) for part in version.split("."))
 
 
-def load_shipped(catalogue: Catalogue, extra: Path | None, source_base_urls: dict[FhirVersion, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class TopicCompiler:
+    """Makes topics ready with what this hub knows beside the standard. ``source_base_urls`` by base (ruling 15)."""
+
+    source_base_urls: Mapping[FhirVersion, str]
+    value_sets: ValueSets = NO_VALUE_SETS
+
+    def compile(self, topic: SubscriptionTopic, base: FhirVersion) -> CompiledTopic:
+        """Raises Unprocessable."""
+        return compile_topic(topic, base, source_base_url=self.source_base_urls[base], value_sets=self.value_sets)
+
+    def check(self, topic: SubscriptionTopic, base: FhirVersion) -> CheckedTopic:
+        """The same, with what the lint has to say."""
+        return check_topic(topic, base, source_base_url=self.source_base_urls[base], value_sets=self.value_sets)
+
+    def compile_criteria(
+        self, criteria: str, base: FhirVersion, tenant: str = ""
+    ) -> tuple[CompiledTopic, CompiledFilters]:
+        """The search of a classic Subscription. Raises Unprocessable at Subscription.criteria."""
+        return compile_criteria(criteria, base, source_base_url=self.source_base_urls[base], value_sets=self.value_sets)
+
+
+def load_shipped(catalogue: Catalogue, extra: Path | None, compiler: TopicCompiler) -> None:
     """Read every topic file and offer it where it compiles. Raises CannotStart when a file fits nowhere."""
     for path in sorted(_shipped_folder().iterdir(), key=lambda path: path.name):
         if path.name.endswith(".json"):
-            _ship(catalogue, path, source_base_urls)
+            _ship(catalogue, path, compiler)
     for path in sorted(extra.glob("*.json")) if extra else ():
-        _ship(catalogue, path, source_base_urls)
+        _ship(catalogue, path, compiler)
 
 
 def _shipped_folder() -> Traversable:
@@ -118,7 +143,7 @@ def _shipped_folder() -> Traversable:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "topics"
 
 
-def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict[FhirVersion, str]) -> None:
+def _ship(catalogue: Catalogue, path: Traversable | Path, compiler: TopicCompiler) -> None:
     try:
         resource = read_json(path.read_bytes())
         topic = read_filed_topic(resource)
@@ -128,7 +153,7 @@ def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict
     problems: list[str] = []
     for version in FhirVersion:
         try:
-            checked = check_topic(topic, version, source_base_url=source_base_urls[version])
+            checked = compiler.check(topic, version)
             compiled = checked.accepted()
         except Refused as problem:
             problems.append(f"{version}: {problem}")

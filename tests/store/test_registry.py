@@ -12,7 +12,7 @@ from hub.domain.change import ChangeId, Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.intake.registry import Registry
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.store.client import Store
 from hub.store.registry import Registry as RegistryLog
 from hub.store.registry import TopicRecord
@@ -31,8 +31,9 @@ class Process:
         self.subscriptions = Subscriptions(store)
         self.log = RegistryLog(store)
         catalogue = Catalogue()
-        load_shipped(catalogue, None, BASE_URLS)
-        self.registry = Registry(catalogue, self.subscriptions, self.log, BASE_URLS)
+        compiler = TopicCompiler(BASE_URLS)
+        load_shipped(catalogue, None, compiler)
+        self.registry = Registry(catalogue, self.subscriptions, self.log, compiler)
 
     async def put(self, name: str, topic: str = SHIPPED, gender: str = "", since: str = "0-0") -> int:
         resource = {
