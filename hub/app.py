@@ -20,7 +20,7 @@ from hub.api.pages import application
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.subscriptions import SubscriptionRoutes
-from hub.api.topics import TopicRoutes
+from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
 from hub.channels.rest_hook import RestHook
@@ -45,6 +45,7 @@ from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
+from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_sets import load_value_sets
@@ -151,6 +152,7 @@ class Hub:
         self.explain_service = ExplainService(
             self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
         )
+        self.parameter_service = SearchParameterService(self.registry, self.registry_log, self.compiler.book)
         self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
         self.janitor = Janitor(
             self.changes, self.subscriptions, self.event_log, layout, TENANT, self.registry.reconcile,
@@ -236,15 +238,17 @@ class Hub:
             self.settings.source_base_url_of,
             explain,
         )
-        resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service, explain)
+        resource_routes = ResourceRoutes(self.intake)
+        topic_routes = DefinitionRoutes(self.topic_service, "topics", explain)
         rooms: dict[str, Routes] = {
             "": SystemRoutes(
                 BundleRoutes(
                     self.bundle_intake, self.intake, self.settings.source_base_url_of, self.settings.max_bundle_bytes
                 )
             ),
-            "Basic": BasicRoutes(topic_routes, resource_routes),
+            "Basic": BasicRoutes(topic_routes, resource_routes, self.topic_service.knows),
             "OperationDefinition": OperationDefinitionRoutes(resource_routes),
+            "SearchParameter": DefinitionRoutes(self.parameter_service, "SearchParameters"),
             "Subscription": subscription_routes,
             "SubscriptionTopic": topic_routes,
         }

@@ -67,7 +67,7 @@ class ExplainRoutes:
         if asked.topic is None:
             raise Malformed("give a topic: its canonical, or the resource itself", expression="Parameters.parameter")
         if not isinstance(asked.topic, str):
-            return self.topics.checked(asked.topic, base)[0]
+            return self.topics.checked(exchange.tenant, asked.topic, base)[0]
         listed = catalogue.find(exchange.tenant, base, asked.topic)
         if listed is None:
             raise NotFound(f"the topic {asked.topic} is not known here; {base.path}/metadata lists those that are")

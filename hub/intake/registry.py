@@ -11,15 +11,18 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.domain.change import ResourceChange
 from hub.domain.subscription import Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
+from hub.fhir.search_parameters import read_search_parameter
 from hub.fhir.topic_forms import read_written_topic
+from hub.intake.parameter_book import ListedParameter
 from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
+from hub.intake.written import home_of, name_of
 from hub.matching.chains import ChainIndex
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
@@ -63,6 +66,8 @@ class Registry:
         self._index = MatchIndex()
         self._chains = ChainIndex()
         self._known: dict[str, Registered] = {}
+        self._uncompiled: set[str] = set()
+        """Topics that are stored and cannot be used now."""
         self._seen = "0-0"
         self._reading = asyncio.Lock()
         """One reader at a time: an older answer must not overwrite a newer one."""
@@ -74,7 +79,9 @@ class Registry:
 
     async def _load(self) -> None:
         self._seen = await self._log.newest_news()
-        for name in {*await self._log.topic_names(), *self.catalogue.own_names()}:
+        book = self._compiler.book
+        await self._read_parameters({*await self._log.names(NewsKind.SEARCH_PARAMETER), *book.names()})
+        for name in {*await self._log.names(NewsKind.TOPIC), *self.catalogue.own_names()}:
             await self._read_topic(name)
         async for names in self._subscriptions.names():
             await self._read_subscriptions(names)
@@ -92,6 +99,7 @@ class Registry:
                 return
             if not news:
                 return
+            await self._read_parameters({item.name for item in news if item.kind is NewsKind.SEARCH_PARAMETER})
             for item in news:
                 if item.kind is NewsKind.TOPIC:
                     await self._read_topic(item.name)
@@ -152,26 +160,72 @@ class Registry:
             },
         )
 
+    async def _read_parameters(self, names: Iterable[str]) -> None:
+        """Before topics and Subscriptions are read; those that speak of a parameter are made ready anew."""
+        for name in names:
+            words = await self._read_parameter(name)
+            tenant, base, _ = home_of(name)
+            for listed in list(self.catalogue.listed(tenant, base)):
+                if not listed.speaks_of(words):
+                    continue
+                if listed.shipped:
+                    self._adapt(tenant, base, listed)
+                else:
+                    await self._read_topic(name_of(tenant, base, listed.id))
+        for name in list(self._uncompiled) if names else ():
+            await self._read_topic(name)
+
+    async def _read_parameter(self, name: str) -> set[str]:
+        """Take it in; the words by which topics speak of it, before and now."""
+        tenant, base, identity = home_of(name)
+        found = await self._log.written(NewsKind.SEARCH_PARAMETER, name)
+        book = self._compiler.book
+        before = book.by_id(tenant, base, identity)
+        book.drop(tenant, base, identity)
+        if found and found[1]:
+            version, _, record = found
+            resource = read_json(record.resource.encode())
+            try:
+                parameter = read_search_parameter(resource, base)
+                book.put(tenant, base, ListedParameter(identity, resource, parameter, version, record.written))
+            except Refused as problem:  # accepted by another release of the hub: the topics that need it say why
+                log.error("a stored SearchParameter cannot be read", extra={"name": name, "reason": str(problem)})
+        known = (each.parameter for each in (before, book.by_id(tenant, base, identity)) if each)
+        return {word for parameter in known for word in (parameter.code, parameter.url)}
+
+    def _adapt(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+        """Make a shipped topic ready with the parameters of this base."""
+        try:
+            compiled = self._compiler.compile(listed.topic, base, tenant)
+        except Refused as problem:
+            log.error("a shipped topic cannot be compiled", extra={"topic": listed.id, "reason": str(problem)})
+            return
+        self.catalogue.adapt(tenant, base, replace(listed, compiled=compiled))
+        self._index_users(tenant, base, {listed.topic.url})
+
     async def _read_topic(self, name: str) -> None:
-        tenant, base_name, identity = name.split("|", 2)
-        base = FhirVersion(base_name)
+        tenant, base, identity = home_of(name)
         before = self._url_of(tenant, base, identity)
         found = await self._log.topic(name)
         version, alive, record = found if found else (0, False, None)
+        self._uncompiled.discard(name)
         if record and alive:
             try:
                 resource = read_json(record.resource.encode())
                 topic = read_written_topic(resource, base)
-                compiled = self._compiler.compile(topic, base)
+                compiled = self._compiler.compile(topic, base, tenant)
                 self.catalogue.put(
                     tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
                 )
             except Refused as problem:  # accepted by another release of the hub: its Subscriptions say why
                 log.error("a stored topic cannot be compiled", extra={"topic": name, "reason": str(problem)})
                 self.catalogue.drop(tenant, base, identity)
+                self._uncompiled.add(name)
         else:
             self.catalogue.drop(tenant, base, identity)
-        urls = {url for url in (before, self._url_of(tenant, base, identity)) if url}
+        self._index_users(tenant, base, {url for url in (before, self._url_of(tenant, base, identity)) if url})
+
+    def _index_users(self, tenant: str, base: FhirVersion, urls: set[str]) -> None:
         for registered in list(self.all_of(tenant, base)):
             if registered.subscription.topic.partition("|")[0] in urls:
                 self._index_one(registered)
