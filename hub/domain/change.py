@@ -83,6 +83,11 @@ class ChangeId:
         milliseconds, _, sequence = text.partition("-")
         return cls(int(milliseconds), int(sequence or 0))
 
+    @classmethod
+    def at(cls, moment: datetime) -> ChangeId:
+        """The first that could have been given at ``moment``, an aware instant."""
+        return cls(int(moment.timestamp() * 1000), 0)
+
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"
 

@@ -147,9 +147,8 @@ class SearchParameterService:
         without = facts_with(base, rest)
         topics = [each for each in self._registry.catalogue.listed(tenant, base) if _depends(each, without)]
         others = [each for each in self._book.listed(tenant, base) if _is_part_of(listed, each)]
-        classic = [
-            each for each in self._registry.all_of(tenant, base) if _searches_by(each.subscription, base, without)
-        ]
+        registered = self._registry.all_of(tenant, base)
+        classic = [each for each in registered if _searches_by(each.subscription, without)]
         if not topics and not others and not classic:
             return
         names = [each.topic.canonical for each in topics] + [f"{ROOT}/{each.id}" for each in others]
@@ -196,7 +195,7 @@ def _depends(listed: ListedTopic, without: Definitions) -> bool:
     )
 
 
-def _searches_by(subscription: Subscription, base: FhirVersion, without: Definitions) -> bool:
+def _searches_by(subscription: Subscription, without: Definitions) -> bool:
     """Is it a classic one whose search would be refused?"""
     if not subscription.is_classic:
         return False

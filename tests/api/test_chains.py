@@ -12,9 +12,9 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
-from tests.api.builders import encounter, patient, subscribe, subscription
+from tests.api.builders import classic, encounter, patient, subscribe, subscription
 from tests.api.bundle_builders import fresh
-from tests.api.harness import Api, RunningHub, outcome_of, running_hub
+from tests.api.harness import FHIR_JSON, Api, RunningHub, outcome_of, running_hub
 from tests.api.receiver import Inbox
 
 URL = "http://example.org/topics/visits"
@@ -83,6 +83,23 @@ async def test_a_chain_is_judged_on_the_patient_that_the_hub_holds(api: Api, inb
     await visit(api, third, one)
     assert await seen(inbox) == third
     assert inbox.nothing_unread()
+
+
+@pytest.mark.parametrize("base_of_classic", [FhirVersion.R4, FhirVersion.R4B])
+async def test_a_classic_search_may_follow_a_reference(
+    visits: RunningHub, inbox: Inbox, base_of_classic: FhirVersion
+) -> None:
+    """S-011, S-268."""
+    api = visits.api(base_of_classic)
+    one, other, first, second = fresh(4)
+    await api.put(f"Patient/{one}", patient(one, gender="male"))
+    await api.put(f"Patient/{other}", patient(other, gender="female"))
+    criteria = f"Encounter?_id={first},{second}&patient.gender=female"
+    made = await api.post("Subscription", classic(inbox.url, criteria, FHIR_JSON))
+    assert made.status_code == 201, made.text
+    await visit(api, first, one)
+    await visit(api, second, other)
+    assert json.loads((await inbox.bare()).body)["id"] == second
 
 
 async def test_a_change_finds_the_patient_that_came_just_before_it(api: Api, inbox: Inbox) -> None:

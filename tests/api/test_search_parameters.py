@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hub.domain.versions import FhirVersion
-from tests.api.builders import TOPIC_BASES, fresh_id, ids_in, patient, subscribe, subscription, topic
-from tests.api.harness import Api, RunningHub, expressions_of, outcome_of, running_hub
+from tests.api.builders import TOPIC_BASES, classic, fresh_id, ids_in, patient, subscribe, subscription, topic
+from tests.api.harness import FHIR_JSON, Api, RunningHub, expressions_of, outcome_of, running_hub
 from tests.api.receiver import Inbox
 
 StartHub = Callable[..., Awaitable[RunningHub]]
@@ -231,6 +231,25 @@ async def test_it_is_neither_changed_nor_deleted_while_it_is_used(topic_api: Api
     assert (await topic_api.delete(f"Subscription/{listening['id']}")).status_code in (200, 204)
     assert (await topic_api.delete(f"SubscriptionTopic/{topic_id}")).status_code == 204
     assert (await topic_api.delete(f"SearchParameter/{identity}")).status_code == 204
+
+
+@pytest.mark.parametrize("base_of_classic", [FhirVersion.R4, FhirVersion.R4B])
+async def test_a_classic_search_uses_it_and_holds_it_too(
+    running: RunningHub, inbox: Inbox, base_of_classic: FhirVersion
+) -> None:
+    """S-011."""
+    api, body = running.api(base_of_classic), parameter()
+    identity = (await made(api, body))["id"]
+    answer = await api.post("Subscription", classic(inbox.url, f"Patient?{body['code']}=blue", FHIR_JSON))
+    assert answer.status_code == 201, answer.text
+    blue, brown = fresh_id(), fresh_id()
+    await api.put(f"Patient/{brown}", with_eyes(brown, "brown"))
+    await api.put(f"Patient/{blue}", with_eyes(blue, "blue"))
+    assert json.loads((await inbox.bare()).body)["id"] == blue
+    (issue,) = outcome_of(await api.delete(f"SearchParameter/{identity}"), 409)
+    assert f"Subscription/{answer.json()['id']}" in issue["diagnostics"]
+    assert (await api.delete(f"Subscription/{answer.json()['id']}")).status_code in (200, 204)
+    assert (await api.delete(f"SearchParameter/{identity}")).status_code == 204
 
 
 async def test_it_belongs_to_one_base(running: RunningHub) -> None:

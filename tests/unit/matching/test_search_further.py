@@ -18,7 +18,7 @@ from hub.matching.search.date import compile_date, parse_interval
 from tests.unit.matching.builders import encounter, observation, quantity
 
 LOINC = "http://loinc.org"
-NOW = ChangeId(int(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1000), 0)
+NOW = ChangeId.at(datetime(2026, 11, 20, tzinfo=UTC))
 
 
 def matches(query: str, resource: dict[str, Any], version: FhirVersion = FhirVersion.R4) -> bool:
