@@ -8,7 +8,7 @@ refused when it is read, with the reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -145,7 +145,7 @@ def hold(value_sets: Iterable[ValueSet]) -> HeldValueSets:
         missing = (other for other in each.others if other not in held)
         problems += [f"{each.canonical} is made of {other}, which is not there" for other in missing]
     if not problems:
-        problems = [f"{each.canonical} is made of itself" for each in held.values() if _is_circular(each, held, ())]
+        problems = [f"{each.canonical} is made of itself" for each in _in_circles(held)]
     if problems:
         raise Unprocessable(*dict.fromkeys(problems))
     return HeldValueSets(held)
@@ -215,10 +215,17 @@ def _all(answers: Iterable[bool | None]) -> bool | None:
     return False if False in found else None if None in found else True
 
 
-def _is_circular(value_set: ValueSet, held: Mapping[str, ValueSet], above: tuple[str, ...]) -> bool:
-    if value_set.canonical in above:
-        return True
-    return any(_is_circular(held[url], held, (*above, value_set.canonical)) for url in value_set.others)
+def _in_circles(held: Mapping[str, ValueSet]) -> list[ValueSet]:
+    """Those that stay when everything whose parts are all settled is taken away, again and again."""
+    open_ = {each.canonical: each for each in held.values()}
+    while settled := [name for name, each in open_.items() if _is_settled(each, held, open_)]:
+        for name in settled:
+            del open_[name]
+    return list(open_.values())
+
+
+def _is_settled(value_set: ValueSet, held: Mapping[str, ValueSet], unsettled: Container[str]) -> bool:
+    return not any(held[url].canonical in unsettled for url in value_set.others)
 
 
 def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from hub.domain.change import Interaction, Resource, ResourceChange, ResourceKey
 from hub.fhir.json import read_json
-from hub.intake.registry import Registry
 from hub.reading.events import shown
 from hub.store.changes import Changes, Entry
 from hub.store.keys import Layout
 
 
+class Asking(Protocol):
+    """Who knows what is asked for: the registry."""
+
+    def references(self, change: ResourceChange) -> frozenset[str]: ...
+
+
 class ChainTargets:
     """Gives changes the present states of the resources that they refer to and that somebody asks for."""
 
-    def __init__(self, changes: Changes, layout: Layout, registry: Registry) -> None:
+    def __init__(self, changes: Changes, layout: Layout, registry: Asking) -> None:
         self._changes = changes
         self._layout = layout
         self._registry = registry

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hub.domain.change import ResourceChange
@@ -119,7 +119,9 @@ class Registry:
 
     def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
         """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names."""
-        found = self._index.match(change, self.record_fault)
+        faults: list[Fault] = []
+        found = self._index.match(change, faults.append)
+        self._record(faults)
         return [
             (name, version)
             for name, version in found
@@ -149,16 +151,25 @@ class Registry:
 
     def record_fault(self, fault: Fault) -> None:
         """Count it and say so in the log."""
-        self.faults[fault.topic] += 1
-        log.warning(
-            "a criterion could not be evaluated; it counts as not matched",
-            extra={
-                "topic": fault.topic,
-                "subscription": fault.subscription or None,
-                "criterion": fault.criterion,
-                "reason": fault.reason,
-            },
-        )
+        self._record([fault])
+
+    def _record(self, faults: Sequence[Fault]) -> None:
+        """Each is counted. One reason is one line, however many Subscriptions it kept from being judged."""
+        alike: dict[tuple[str, str, str], list[str]] = {}
+        for fault in faults:
+            self.faults[fault.topic] += 1
+            alike.setdefault((fault.topic, fault.criterion, fault.reason), []).append(fault.subscription)
+        for (topic, criterion, reason), subscriptions in alike.items():
+            log.warning(
+                "a criterion could not be evaluated; it counts as not matched",
+                extra={
+                    "topic": topic,
+                    "subscription": subscriptions[0] or None,
+                    "times": len(subscriptions),
+                    "criterion": criterion,
+                    "reason": reason,
+                },
+            )
 
     async def _read_parameters(self, names: Iterable[str]) -> None:
         """Before topics and Subscriptions are read; those that speak of a parameter are made ready anew."""

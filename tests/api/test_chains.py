@@ -139,6 +139,23 @@ async def test_a_target_that_is_not_held_makes_no_event_and_is_told(
     assert ready["evaluations_that_failed"][f"{URL}|1.0.0"] == before + 2
 
 
+async def test_one_reason_is_one_line_however_many_it_keeps_from_being_judged(
+    visits: RunningHub, api: Api, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown, identity, last = fresh(3)
+    for _ in range(3):
+        await subscribe(api, inbox, URL, filters=(f"_id={identity}", "patient.gender=male"))
+    await subscribe(api, inbox, URL, filters=(f"_id={last}",))
+    before = visits.hub.registry.faults[f"{URL}|1.0.0"]
+    with caplog.at_level(logging.WARNING):
+        await visit(api, identity, unknown)
+        await visit(api, last, unknown)
+        assert await seen(inbox) == last
+    assert visits.hub.registry.faults[f"{URL}|1.0.0"] == before + 3
+    told = [record.__dict__ for record in caplog.records if "reason" in record.__dict__]
+    assert [(each["times"], each["reason"]) for each in told] == [(3, f"Patient/{unknown} is not held here")]
+
+
 async def test_a_filter_changed_to_a_chain_finds_what_it_needs(api: Api, inbox: Inbox) -> None:
     subject, first, second = fresh(3)
     await api.put(f"Patient/{subject}", patient(subject, gender="female"))

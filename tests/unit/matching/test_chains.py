@@ -280,6 +280,16 @@ def test_a_code_element_takes_its_system_from_its_binding() -> None:
         whole.matches(encounter("finished"))
 
 
+def test_criteria_may_ask_for_a_value_set() -> None:
+    """S-250."""
+    criteria = QueryCriteria(current="class:in=http://vs.example/inpatient")
+    trigger = compile_trigger(ResourceTrigger("Encounter", query=criteria), FhirVersion.R4, value_sets=VALUE_SETS)
+    assert trigger.fires(created(encounter(**{"class": {"system": "urn:classes", "code": "IMP"}})), unreported)
+    assert not trigger.fires(created(encounter(**{"class": {"system": "urn:classes", "code": "AMB"}})), unreported)
+    with pytest.raises(Unprocessable, match="HUB_VALUESETS_DIR"):
+        compile_trigger(ResourceTrigger("Encounter", query=criteria), FhirVersion.R4)
+
+
 def test_an_unknown_value_set_is_refused_with_the_name_of_the_setting() -> None:
     for sets in (NO_VALUE_SETS, VALUE_SETS):
         topic = compile_topic(ADULTS, FhirVersion.R4, value_sets=sets)
