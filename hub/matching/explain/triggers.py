@@ -10,7 +10,7 @@ from hub.domain.topic import EVERY_TYPE
 from hub.matching.explain.filters import explain_clause
 from hub.matching.explain.finding import asked, shown
 from hub.matching.report import Fault
-from hub.matching.search import Query
+from hub.matching.search import Query, Surroundings
 from hub.matching.topics import CompiledTopic
 from hub.matching.triggers import CompiledEventTrigger, CompiledQueryCriteria, CompiledTrigger, is_true
 
@@ -96,7 +96,8 @@ def _side(
     if state is None:
         return Finding(subject, text, Verdict.LEFT_OUT, reason="the state is not known (nothing was held of it)")
     parts = tuple(
-        explain_clause(f"{subject}.clause[{place}]", clause, state) for place, clause in enumerate(query.clauses)
+        explain_clause(f"{subject}.clause[{place}]", clause, state, Surroundings.of(change))
+        for place, clause in enumerate(query.clauses)
     )
     return asked(subject, text, lambda: side(change) is True, parts=parts)
 

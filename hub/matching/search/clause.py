@@ -41,6 +41,13 @@ class Clause:
     def parameter(self) -> str:
         return self.extraction.parameter.code
 
+    @property
+    def name(self) -> str:
+        """As it is asked for: of a chain, ``subject.gender``."""
+        if self.chain is None:
+            return self.parameter
+        return f"{self.parameter}.{self.chain.ends[0][1].parameter}"
+
     def matches(self, resource: Resource, around: Surroundings = NOTHING_AROUND) -> bool:
         """Raises FHIRPathEvaluationError when the data forbid an answer, Undecided when they are not all here."""
         with self.extraction.read(resource) as items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hub.errors import Unprocessable
 from hub.fhir.definitions import definitions
 from hub.fhir.value_sets import NO_VALUE_SETS, hold, read_value_set
 from hub.matching.chains import ChainIndex
+from hub.matching.explain import Verdict, explain_filters
 from hub.matching.filters import compile_filters
 from hub.matching.search import Surroundings, Undecided, compile_query
 from hub.matching.topics import compile_topic
@@ -234,6 +236,17 @@ def test_both_states_of_a_change_are_looked_at() -> None:
     index = ChainIndex()
     index.add("default|r4|a", topic, compile_filters((FilterBy("patient.gender", "x"),), topic))
     assert index.references(updated(about("Patient/1"), about("Patient/2"))) == {"Patient/1", "Patient/2"}
+
+
+def test_an_undecided_chain_is_told_as_such() -> None:
+    """Ruling 23: neither yes nor failed, and with what it would have to look at."""
+    topic = compile_topic(ADULTS, FhirVersion.R4)
+    filters = compile_filters((FilterBy("patient.gender", "female"),), topic)
+    for reference, verdict in (("Patient/1", Verdict.YES), ("Patient/3", Verdict.UNDECIDED)):
+        told = explain_filters(filters, replace(created(about(reference)), targets=HELD))
+        (part,) = told.parts
+        assert (told.verdict, part.verdict, part.text) == (verdict, verdict, "patient.gender=female")
+        assert reference in part.values[0] and (reference in part.reason) is (verdict is Verdict.UNDECIDED)
 
 
 INPATIENT = {
