@@ -234,7 +234,8 @@ async def test_a_form_that_is_none_is_refused(api: Api) -> None:
 
 
 UNKNOWN = (
-    "unicorn=1", "url:under=http://x", "url:in=http://x", "_sort=status", "_include=*", "_summary=true", "_elements=id", "_has:x:y:z=1",
+    "unicorn=1", "url:under=http://x", "url:in=http://x",
+    "_sort=status", "_include=*", "_summary=true", "_elements=id", "_has:x:y:z=1",
     "topic.url=x", "_total=guess", "_sort=-_id,status", "status:=off", "_revinclude=x:y",
 )  # fmt: skip
 
