@@ -11,7 +11,7 @@ from hub.fhir.definitions import Definitions
 from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.search.chain import Chain
 from hub.matching.search.date import ApproximateDate
-from hub.matching.search.extraction import Extraction, extraction
+from hub.matching.search.extraction import MISBUILT, Extraction, Items, extraction
 from hub.matching.search.parameters import Chained, Known, check_comparator, check_modifier, resolve_parameter
 from hub.matching.search.surroundings import NOTHING_AROUND, Surroundings, Undecided
 from hub.matching.search.syntax import split_values
@@ -50,23 +50,30 @@ class Clause:
 
     def matches(self, resource: Resource, around: Surroundings = NOTHING_AROUND) -> bool:
         """Raises FHIRPathEvaluationError when the data forbid an answer, Undecided when they are not all here."""
-        with self.extraction.read(resource) as items:
+        items = self.extraction.items(resource)
+        try:
             if self.chain is not None:
                 return self.chain.matches(resource, items, around)
             if self.modifier == "missing":
                 return any(is_present(value) for _, value in items) is self.wanted
-            found, doubt = False, None
-            for alternative in self.alternatives:
-                asked = alternative.at(around.now()) if isinstance(alternative, ApproximateDate) else alternative
-                # Every element is looked at, so that an unreadable one is found by each way to the same answer.
-                for fhir_type, value in items:
-                    try:
-                        found = asked.accepts(fhir_type, value) or found
-                    except Undecided as problem:
-                        doubt = problem
-            if doubt and not found:
-                raise doubt
-            return found is self.wanted
+            return self._accepts(items, around) is self.wanted
+        except MISBUILT as error:
+            raise self.extraction.misbuilt() from error
+
+    def _accepts(self, items: Items, around: Surroundings) -> bool:
+        """Does any alternative accept any element? One that does settles it, whatever another leaves undecided."""
+        found, doubt = False, None
+        for alternative in self.alternatives:
+            asked = alternative.at(around.now()) if isinstance(alternative, ApproximateDate) else alternative
+            # Every element is looked at, so that an unreadable one is found by each way to the same answer.
+            for fhir_type, value in items:
+                try:
+                    found = asked.accepts(fhir_type, value) or found
+                except Undecided as problem:
+                    doubt = problem
+        if doubt and not found:
+            raise doubt
+        return found
 
     def references(self, resource: Resource) -> frozenset[str]:
         """What must be looked up before ``resource`` can be judged (``Type/id``); nothing without a chain.

@@ -17,6 +17,9 @@ from hub.matching.search import composite, reference, token, uri
 
 Items = list[tuple[str, Any]]
 
+MISBUILT = (AttributeError, KeyError, TypeError)
+"""What looking at an element raises that is not built as its type says."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extraction:
@@ -39,12 +42,21 @@ class Extraction:
         Raises FHIRPathEvaluationError when the data forbid an answer: also when the block trips over an element that
         is not built as its type says, which nothing has checked before (HUB_VALIDATE is off by default).
         """
+        items = self.items(resource)
+        try:
+            yield items
+        except MISBUILT as error:
+            raise self.misbuilt() from error
+
+    def items(self, resource: Resource) -> Items:
+        """What ``read`` gives, for callers that turn MISBUILT into ``misbuilt()`` themselves: that is a hot path."""
         if not self._last or self._last[0] is not resource:
             self._last[:] = [resource, self._items(resource)]
-        try:
-            yield self._last[1]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise FHIRPathEvaluationError(f"{self.parameter.code}: an element is not built as its type says") from error
+        found: Items = self._last[1]
+        return found
+
+    def misbuilt(self) -> FHIRPathEvaluationError:
+        return FHIRPathEvaluationError(f"{self.parameter.code}: an element is not built as its type says")
 
     def keys_of(self, resource: Resource) -> frozenset[str]:
         """The equality keys of the resource; empty for types of value that have none. Raises as ``read`` does."""
