@@ -306,5 +306,73 @@ def test_a_number_stands_for_all_that_rounds_to_it(whole: int, digits: int, tent
     assert matches(f"probability=ne{text}", resource) is not (-5 <= tenths < 5)
 
 
+MMOL = {"system": "http://unitsofmeasure.org", "code": "mmol/L", "unit": "mmol per litre"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "expected"),
+    [
+        ("6.3", "6.25", True),
+        ("6.3", "6.349", True),
+        ("6.3", "6.35", False),
+        ("6.30", "6.304", True),
+        ("6.30", "6.31", False),
+        ("ne6.3", "6.349", False),
+        ("ne6.3", "6.35", True),
+        ("gt6.3", "6.3", False),
+        ("gt6.3", "6.3000001", True),
+        ("ge6.3", "6.3", True),
+        ("lt6.3", "6.3", False),
+        ("le6.3", "6.3", True),
+        ("sa6.3", "6.3", False),
+        ("eb6.3", "6.2", True),
+        ("ap6.3", "6.93", True),
+        ("ap6.3", "6.94", False),
+        ("ap6.3", "5.67", True),
+        ("ap6.3", "5.66", False),
+        ("6.3||mmol/L", "6.3", True),
+        ("6.3||mmol per litre", "6.3", True),
+        ("6.3|http://unitsofmeasure.org|mmol/L", "6.3", True),
+        ("6.3|http://unitsofmeasure.org|mg/dL", "6.3", False),
+        ("6.3|urn:other|mmol/L", "6.3", False),
+    ],
+)
+def test_quantities_at_their_bounds(asked: str, found: str, expected: bool) -> None:
+    """S-258, S-260, S-261."""
+    for version in FhirVersion:
+        resource = observation(valueQuantity=quantity(found, **MMOL))
+        assert matches(f"value-quantity={asked}", resource, version) is expected, version
+
+
+@pytest.mark.parametrize(
+    ("asked", "period", "expected"),
+    [
+        ("eq2013-03", ("2013-03-01", "2013-03-31"), True),
+        ("eq2013-03", ("2013-02-28", "2013-03-31"), False),
+        ("ne2013-03", ("2013-02-28", "2013-03-31"), True),
+        ("gt2013-03", ("2013-03-31", "2013-04-01"), True),
+        ("gt2013-03", ("2013-03-31", "2013-03-31"), False),
+        ("lt2013-03", ("2013-02-28", "2013-03-31"), True),
+        ("lt2013-03", ("2013-03-01", "2013-04-30"), False),
+        ("ge2013-03", ("2013-03-01", "2013-03-02"), True),
+        ("ge2013-03", ("2013-02-01", "2013-03-02"), False),  # the strict reading of S-264
+        ("le2013-03", ("2013-03-30", "2013-03-31"), True),
+        ("le2013-03", ("2013-03-30", "2013-04-01"), False),
+        ("sa2013-03", ("2013-04-01", None), True),
+        ("sa2013-03", ("2013-03-31", None), False),
+        ("eb2013-03", (None, "2013-02-28"), True),
+        ("eb2013-03", (None, "2013-03-01"), False),
+        ("eq2013-03", (None, None), False),
+    ],
+)
+def test_periods_at_the_bounds_of_a_month(asked: str, period: tuple[str | None, str | None], expected: bool) -> None:
+    """S-262…S-264."""
+    limits = {name: value for name, value in zip(("start", "end"), period, strict=True) if value}
+    for version in FhirVersion:
+        assert matches(f"date={asked}", observation(effectivePeriod=limits or {"id": "x"}), version) is expected, (
+            version
+        )
+
+
 def test_an_interval_is_needed_to_speak_of_a_date() -> None:
     assert parse_interval("2026-11-31") is None
