@@ -43,6 +43,6 @@ def compile_membership(text: str, value_sets: ValueSets) -> InValueSet:
         raise Unprocessable(
             f"the ValueSet {url} is not known here; put its expansion into the folder of {SETTING}, "
             "or list the codes with commas.",
-            code="not-found",
+            code="not-supported",
         )
     return InValueSet(url, value_sets)
