@@ -139,8 +139,9 @@ def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definition
 
     A chain (``patient.gender``) means what its name says (S-047). None for what the type has not.
     """
-    if "." in allowed.parameter:
-        return _chain(allowed.parameter, resource_type, facts)
+    chain = _chain(allowed.parameter, resource_type, facts) if "." in allowed.parameter else None
+    if chain is not None or ":" in allowed.parameter:
+        return chain
     defined = facts.search_parameter_by_url(allowed.definition.partition("|")[0])
     if defined is not None and {resource_type, *facts.ancestors(resource_type)} & set(defined.base):
         return defined

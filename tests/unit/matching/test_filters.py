@@ -103,6 +103,16 @@ def test_a_filter_is_resolved_by_its_definition_before_its_name() -> None:
     assert passes(filters, encounter(participant=[{"individual": {"reference": "Practitioner/1"}}]))
 
 
+def test_a_name_with_a_dot_that_is_no_chain_is_resolved_by_its_definition() -> None:
+    """S-046: filter names are the topic's own."""
+    by_definition = CanFilterBy("seen.by", "Encounter", "http://hl7.org/fhir/SearchParameter/Encounter-participant")
+    ready = topic(by_definition, types=("Encounter",))
+    filters = compile_filters((FilterBy("seen.by", "Practitioner/1"),), ready)
+    assert passes(filters, encounter(participant=[{"individual": {"reference": "Practitioner/1"}}]))
+    with pytest.raises(Unprocessable):
+        compile_filters((FilterBy("seen:Patient.by", "Practitioner/1"),), ready)
+
+
 def test_comparators_stand_in_the_element_or_in_the_value() -> None:
     seen = encounter(period={"start": "2026-11-20", "end": "2026-11-20"})
     for by in (FilterBy("date", "2026-11-01", comparator="ge"), FilterBy("date", "ge2026-11-01")):
