@@ -45,7 +45,7 @@ class ExplainRoutes:
         subscription = dialect(key.base).read_subscription(asked.subscription, self.limits)
         await self.registry.refresh()
         change, name = await self._change(exchange, asked)
-        return _answer(exchange, self.service.of_draft(key, subscription, change, name))
+        return _answer(exchange, await self.service.of_draft(key, subscription, change, name))
 
     async def of_topic(self, exchange: Exchange) -> Answer:
         """``SubscriptionTopic/[id]/$explain``, and on the type for one that is given; on R4 these are ``Basic``."""
@@ -54,7 +54,7 @@ class ExplainRoutes:
         await self.registry.refresh()
         topic = self._topic(exchange, asked)
         change, name = await self._change(exchange, asked)
-        return _answer(exchange, self.service.of_topic(topic, change, name))
+        return _answer(exchange, await self.service.of_topic(topic, change, name))
 
     def _topic(self, exchange: Exchange, asked: ExplainRequest) -> CompiledTopic:
         base, catalogue = exchange.address.base, self.registry.catalogue

@@ -139,6 +139,21 @@ async def test_a_target_that_is_not_held_makes_no_event_and_is_told(
     assert ready["evaluations_that_failed"][f"{URL}|1.0.0"] == before + 2
 
 
+async def test_explaining_follows_the_chain_too(api: Api, inbox: Inbox) -> None:
+    """Ruling 23: undecided is an answer of its own, with the reference that is missing."""
+    unknown, known, first, second = fresh(4)
+    await api.put(f"Patient/{known}", patient(known, gender="female"))
+    made = await subscribe(api, inbox, URL, filters=(f"_id={first},{second}", "patient.gender=female"))
+    await visit(api, first, unknown)
+    await visit(api, second, known)
+    assert await seen(inbox) == second
+    for identity, answer, said in ((first, "undecided", f"Patient/{unknown} is not held here"), (second, "event", "")):
+        told = await api.get(f"Subscription/{made['id']}/$explain?change=Encounter/{identity}")
+        assert told.status_code == 200, told.text
+        (found,) = [each["valueCode"] for each in told.json()["parameter"] if each["name"] == "answer"]
+        assert found == answer and said in told.text and "patient.gender=female" in told.text
+
+
 async def test_one_reason_is_one_line_however_many_it_keeps_from_being_judged(
     visits: RunningHub, api: Api, inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hub.domain.explanation import Verdict
 from hub.domain.subscription import FilterBy
 from hub.domain.topic import CanFilterBy, QueryCriteria, ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
@@ -14,7 +15,7 @@ from hub.errors import Unprocessable
 from hub.fhir.definitions import definitions
 from hub.fhir.value_sets import NO_VALUE_SETS, hold, read_value_set
 from hub.matching.chains import ChainIndex
-from hub.matching.explain import Verdict, explain_filters
+from hub.matching.explain import explain_filters, explain_topic
 from hub.matching.filters import compile_filters
 from hub.matching.search import Surroundings, Undecided, compile_query
 from hub.matching.topics import compile_topic
@@ -247,6 +248,13 @@ def test_an_undecided_chain_is_told_as_such() -> None:
         (part,) = told.parts
         assert (told.verdict, part.verdict, part.text) == (verdict, verdict, "patient.gender=female")
         assert reference in part.values[0] and (reference in part.reason) is (verdict is Verdict.UNDECIDED)
+
+
+def test_an_undecided_criterion_makes_its_topic_undecided() -> None:
+    topic = compile_topic(ADULTS, FhirVersion.R4)
+    told = explain_topic(topic, created(encounter(account=[{"reference": "Account/1"}])))
+    assert (told.verdict, told.parts[0].verdict) == (Verdict.UNDECIDED, Verdict.UNDECIDED)
+    assert "Account/1 is not held here" in told.reason
 
 
 INPATIENT = {
