@@ -81,7 +81,7 @@ def check_topic(
         found += compiled.warnings
     except Unprocessable as refusal:
         found += (*refusal.issues, *compile_includes(topic, facts).warnings, *compile_rev_includes(topic, facts)[1])
-    subject = subject_of(topic, facts, value_sets, compiled)
+    subject = subject_of(topic, facts, compiled, value_sets)
     found = with_suggestions(found, subject)
     found += [issue for rule in RULES for issue in rule(subject)]
     return CheckedTopic(compiled, _told(found))

@@ -21,7 +21,7 @@ _CORE_PARAMETER = "http://hl7.org/fhir/SearchParameter/"
 
 
 def filters_can_be_decided(subject: Subject) -> Iterator[Issue]:
-    """Warning: a search parameter that exists, but that no single change can be tested for; composites, ``_in``."""
+    """Warning: a search parameter that exists, but that no single change can be tested for; ``near``, ``_in``."""
     for each in subject.filters:
         if each.parameter is not None:
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.errors import Issue, Refused
 from hub.fhir.definitions import Definitions
-from hub.fhir.value_sets import ValueSets
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
@@ -66,7 +66,10 @@ class Subject:
 
 
 def subject_of(
-    topic: SubscriptionTopic, facts: Definitions, value_sets: ValueSets, compiled: CompiledTopic | None
+    topic: SubscriptionTopic,
+    facts: Definitions,
+    compiled: CompiledTopic | None,
+    value_sets: ValueSets = NO_VALUE_SETS,
 ) -> Subject:
     """Take a topic apart; what cannot be read has been told by the compilation already."""
     triggers = tuple(

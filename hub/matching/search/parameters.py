@@ -103,7 +103,7 @@ def _single(resource_type: str, parameter: SearchParameter | str, facts: Definit
     if known is None:
         raise Unprocessable(
             f"{resource_type} has no search parameter '{code}' in FHIR {facts.version.number}; "
-            "write one that the standard or a SearchParameter of this hub defines for this type.",
+            "write one that the standard defines for this type.",
             code="not-supported",
         )
     if known.type not in MODIFIERS or not known.expression:
