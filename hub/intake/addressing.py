@@ -9,7 +9,7 @@ from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID, BundleEntry
 from hub.fhir.definitions import definitions
 
-KEPT_APART = {"Subscription", "SubscriptionTopic"}
+KEPT_APART = {"SearchParameter", "Subscription", "SubscriptionTopic"}
 """Types that an entry may not write: they have a life of their own."""
 
 
