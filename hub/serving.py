@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -38,6 +39,8 @@ async def serve(settings: Settings, *, dev: bool) -> int:
     hub = Hub(settings, dev=dev)
     try:
         await hub.start()
+        gc.collect()
+        gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
         guard, token = await hub.guard()
         _greet(settings, dev=dev, open_to_all=guard.open_to_all, token=token)
         config = uvicorn.Config(

@@ -25,8 +25,9 @@ OPERATIONS = ("status", "events")
 
 _CLASSIC = (
     "Criteria that are the canonical of a topic follow the Subscriptions R5 Backport guide. Criteria that are a search "
-    "with its type (Observation?code=1975-2) make a classic Subscription, by rest-hook: active at once; an empty POST, "
-    "or with a payload the resource by PUT, for every create or update that matches; no handshake, heartbeat or number."
+    "with its type (Observation?code=1975-2) make a classic Subscription: active at once; for every create or update "
+    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a mail (email, where there is a "
+    "mail server) or a message (message); no handshake, heartbeat or number."
 )
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")

@@ -41,10 +41,10 @@ class Inclusion:
     def _topic_of(self, name: str, change: ResourceChange) -> CompiledTopic | None:
         """The topic of a Subscription whose event takes anything along; None when its content level shows none."""
         registered = self._registry.known(name)
-        if registered is None or registered.subscription.channel.content is Content.EMPTY:
+        if registered is None or registered.content is Content.EMPTY:
             return None
         key = registered.key
-        listed = self._registry.catalogue.find(key.tenant, key.base, registered.subscription.topic)
+        listed = self._registry.catalogue.find(key.tenant, key.base, registered.topic)
         compiled = listed.compiled if listed else None
         if compiled and (compiled.includes.directives or compiled.rev_includes or change.occasion.context):
             return compiled

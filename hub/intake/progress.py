@@ -32,7 +32,7 @@ class ProgressService:
     async def status(self, key: SubscriptionKey) -> Notification:
         """``$status`` of one Subscription (S-183). Raises NotFound, Gone."""
         record, subscription = await self._living(key)
-        return self._status(key, record, subscription)
+        return self._status(key, record, subscription.topic, subscription.channel.content)
 
     async def statuses(self, tenant: str, base: FhirVersion, wanted: StatusParameters) -> list[Notification]:
         """``$status`` on the type: ids and statuses are each OR, between them AND; unknown ids are left out (S-185)."""
@@ -44,7 +44,7 @@ class ProgressService:
         ]
         records = await self.subscriptions.records([str(registered.key) for registered in chosen])
         return [
-            self._status(registered.key, record, registered.subscription)
+            self._status(registered.key, record, registered.topic, registered.content)
             for registered, record in sorted(zip(chosen, records, strict=True), key=lambda pair: pair[0].key.id)
             if record and record.status and (not wanted.statuses or record.status in wanted.statuses)
         ]
@@ -72,23 +72,16 @@ class ProgressService:
             held = f"{record.first_kept} to {record.number}" if record.number >= record.first_kept else "none"
             raise NotFound(f"no event of Subscription/{key.id} in the asked range is held; held: {held}")
         return _query(
-            NotificationType.QUERY_EVENT, key, record, subscription, content=content, events=events,
+            NotificationType.QUERY_EVENT, key, record, subscription.topic, content=content, events=events,
             errors=_gone_with_retention(wanted, record),
         )  # fmt: skip
 
-    def _status(self, key: SubscriptionKey, record: Record, subscription: Subscription) -> Notification:
+    def _status(self, key: SubscriptionKey, record: Record, topic: str, content: Content) -> Notification:
         broken = self.registry.broken.get(str(key))
         errors = [SubscriptionError("error-response", broken)] if broken else []
         if record.error:
             errors.append(record.error)
-        return _query(
-            NotificationType.QUERY_STATUS,
-            key,
-            record,
-            subscription,
-            content=subscription.channel.content,
-            errors=errors,
-        )
+        return _query(NotificationType.QUERY_STATUS, key, record, topic, content=content, errors=errors)
 
     async def _living(self, key: SubscriptionKey) -> tuple[Record, Subscription]:
         (record,) = await self.subscriptions.records([str(key)])
@@ -106,7 +99,7 @@ def _query(
     kind: NotificationType,
     key: SubscriptionKey,
     record: Record,
-    subscription: Subscription,
+    topic: str,
     *,
     content: Content,
     events: tuple[NotificationEvent, ...] = (),
@@ -116,7 +109,7 @@ def _query(
     return Notification(
         type=kind,
         subscription_id=key.id,
-        topic=subscription.topic,
+        topic=topic,
         status=record.status,
         content=content,
         events_since_start=record.number,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hub.domain.subscription import FilterBy
 from hub.domain.versions import FhirVersion
 from hub.errors import (
     Conflict,
@@ -23,8 +24,9 @@ from hub.errors import (
 )
 from hub.fhir.json import read_json
 from hub.fhir.topic_forms import read_written_topic, told_as_written, topic_type, write_topic_for
+from hub.intake.known import Registered
 from hub.intake.offers import new_id
-from hub.intake.registry import Registered, Registry
+from hub.intake.registry import Registry
 from hub.intake.topic_life import check_derivation
 from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.intake.written import (
@@ -178,18 +180,19 @@ class TopicService:
         urls = {topic.topic.url, present.topic.url if present else topic.topic.url}
         planned = catalogue.with_own(tenant, base, topic)
         for registered in self._registry.all_of(tenant, base):
-            is_served = str(registered.key) not in self._registry.broken
-            if is_served and registered.subscription.topic.partition("|")[0] in urls:
-                _check_served(registered, planned)
+            if registered.topic.partition("|")[0] in urls:
+                filters = self._registry.filters_of(str(registered.key))
+                if filters is not None:
+                    _check_served(registered, filters, planned)
 
 
-def _check_served(registered: Registered, planned: Catalogue) -> None:
-    key, subscription = registered.key, registered.subscription
-    listed = planned.find(key.tenant, key.base, subscription.topic)
+def _check_served(registered: Registered, filters: tuple[FilterBy, ...], planned: Catalogue) -> None:
+    key = registered.key
+    listed = planned.find(key.tenant, key.base, registered.topic)
     if listed is None:
-        raise Conflict(f"Subscription/{key.id} uses {subscription.topic}, which would be gone")
+        raise Conflict(f"Subscription/{key.id} uses {registered.topic}, which would be gone")
     try:
-        compile_filters(subscription.filters, listed.compiled)
+        compile_filters(filters, listed.compiled)
     except Refused as problem:
         raise Conflict(f"Subscription/{key.id} would no longer fit: {problem}") from problem
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 from hub.domain.change import ResourceChange
-from hub.domain.subscription import Subscription, SubscriptionKey
+from hub.domain.subscription import FilterBy, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
 from hub.fhir.search_parameters import read_search_parameter
 from hub.fhir.topic_forms import read_written_topic
+from hub.intake.known import KnownSubscriptions, Registered
 from hub.intake.parameter_book import ListedParameter
 from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.intake.written import home_of, name_of
@@ -36,14 +38,12 @@ from hub.store.subscriptions import Definition, Subscriptions
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """One living Subscription as this process knows it, in the newest version of its definition."""
+Compiled = tuple[CompiledTopic, CompiledFilters]
 
-    key: SubscriptionKey
-    definition_version: int
-    definition: Definition
-    subscription: Subscription
+TAKEN_IN_AT_ONCE = 20
+"""Compiled in one go, each in some hundred microseconds: then others of this process have their turn."""
+MOST_REMEMBERED = 10_000
+"""Definitions that were read for a search, of about a kilobyte each."""
 
 
 class Registry:
@@ -65,9 +65,10 @@ class Registry:
         self._compiler = compiler
         self._index = MatchIndex()
         self._chains = ChainIndex()
-        self._known: dict[str, Registered] = {}
         self._uncompiled: set[str] = set()
         """Topics that are stored and cannot be used now."""
+        self._known = KnownSubscriptions()
+        self._definitions: OrderedDict[tuple[str, int], Definition] = OrderedDict()
         self._seen = "0-0"
         self._reading = asyncio.Lock()
         """One reader at a time: an older answer must not overwrite a newer one."""
@@ -113,8 +114,7 @@ class Registry:
 
     async def reconcile(self, name: str, definition_version: int) -> None:
         """Take in a Subscription whose present version this process was never told of."""
-        known = self._known.get(name)
-        if known is None or known.definition_version < definition_version:
+        if self._known.version_of(name) < definition_version:
             await self.reread(name)
 
     def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
@@ -122,11 +122,7 @@ class Registry:
         faults: list[Fault] = []
         found = self._index.match(change, faults.append)
         self._record(faults)
-        return [
-            (name, version)
-            for name, version in found
-            if (registered := self._known.get(name)) and registered.definition.counts(partition_index, change.id)
-        ]
+        return [(name, version) for name, version in found if self._known.counts(name, partition_index, change.id)]
 
     def references(self, change: ResourceChange) -> frozenset[str]:
         """What must be looked up before ``change`` is matched (``Type/id``), for the chains of anybody (ruling 23)."""
@@ -136,17 +132,32 @@ class Registry:
         return self._known.get(name)
 
     def all_of(self, tenant: str, base: FhirVersion) -> Iterator[Registered]:
-        """Every Subscription of a base, oldest id order not promised."""
-        for registered in list(self._known.values()):
-            if registered.key.tenant == tenant and registered.key.base is base:
-                yield registered
+        """Every Subscription of a base; the order is not promised."""
+        return self._known.all_of(tenant, base)
+
+    def filters_of(self, name: str) -> tuple[FilterBy, ...] | None:
+        """The filters of a Subscription; None when it is not known or cannot be matched."""
+        return self._index.filters_of(name)
+
+    async def definitions_of(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
+        """The definitions of (Subscription, version), which never change; those read last are remembered."""
+        recent = self._definitions
+        missing = [each for each in wanted if each not in recent]
+        for start in range(0, len(missing), MOST_REMEMBERED):
+            chunk = missing[start : start + MOST_REMEMBERED]
+            read = zip(chunk, await self._subscriptions.definitions(chunk), strict=True)
+            recent.update((each, definition) for each, definition in read if definition)
+        found = [recent.get(each) for each in wanted]
+        while len(recent) > MOST_REMEMBERED:
+            recent.popitem(last=False)
+        return found
 
     def using(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> list[Registered]:
         """The Subscriptions whose canonical means this topic now."""
         return [
             registered
             for registered in self.all_of(tenant, base)
-            if (found := self.catalogue.find(tenant, base, registered.subscription.topic)) and found.id == listed.id
+            if (found := self.catalogue.find(tenant, base, registered.topic)) and found.id == listed.id
         ]
 
     def record_fault(self, fault: Fault) -> None:
@@ -180,7 +191,7 @@ class Registry:
                 if not listed.speaks_of(words):
                     continue
                 if listed.shipped:
-                    self._adapt(tenant, base, listed)
+                    await self._adapt(tenant, base, listed)
                 else:
                     await self._read_topic(name_of(tenant, base, listed.id))
         for name in list(self._uncompiled) if names else ():
@@ -204,7 +215,7 @@ class Registry:
         known = (each.parameter for each in (before, book.by_id(tenant, base, identity)) if each)
         return {word for parameter in known for word in (parameter.code, parameter.url)}
 
-    def _adapt(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+    async def _adapt(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
         """Make a shipped topic ready with the parameters of this base."""
         try:
             compiled = self._compiler.compile(listed.topic, base, tenant)
@@ -212,7 +223,7 @@ class Registry:
             log.error("a shipped topic cannot be compiled", extra={"topic": listed.id, "reason": str(problem)})
             return
         self.catalogue.adapt(tenant, base, replace(listed, compiled=compiled))
-        self._index_users(tenant, base, {listed.topic.url})
+        await self._index_users(tenant, base, {listed.topic.url})
 
     async def _read_topic(self, name: str) -> None:
         tenant, base, identity = home_of(name)
@@ -234,12 +245,11 @@ class Registry:
                 self._uncompiled.add(name)
         else:
             self.catalogue.drop(tenant, base, identity)
-        self._index_users(tenant, base, {url for url in (before, self._url_of(tenant, base, identity)) if url})
+        await self._index_users(tenant, base, {url for url in (before, self._url_of(tenant, base, identity)) if url})
 
-    def _index_users(self, tenant: str, base: FhirVersion, urls: set[str]) -> None:
-        for registered in list(self.all_of(tenant, base)):
-            if registered.subscription.topic.partition("|")[0] in urls:
-                self._index_one(registered)
+    async def _index_users(self, tenant: str, base: FhirVersion, urls: set[str]) -> None:
+        users = [each for each in self.all_of(tenant, base) if each.topic.partition("|")[0] in urls]
+        await self._index_anew(users)
 
     def _url_of(self, tenant: str, base: FhirVersion, identity: str) -> str:
         listed = self.catalogue.by_id(tenant, base, identity)
@@ -255,9 +265,27 @@ class Registry:
         ]
         for name in set(wanted) - {name for name, _ in living}:
             self._forget(name)
-        for (name, version), definition in zip(living, await self._subscriptions.definitions(living), strict=True):
+        definitions = await self._subscriptions.definitions(living)
+        for place, ((name, version), definition) in enumerate(zip(living, definitions, strict=True)):
             if definition:
                 self._take_in(name, version, definition)
+            if place % TAKEN_IN_AT_ONCE == TAKEN_IN_AT_ONCE - 1:
+                await asyncio.sleep(0)
+
+    async def _index_anew(self, users: Sequence[Registered]) -> None:
+        """After their topic changed. Those that could not be matched till now are read again."""
+        silent = []
+        for place, registered in enumerate(users):
+            name = str(registered.key)
+            filters = self._index.filters_of(name)
+            if filters is None:
+                silent.append(name)
+            else:
+                compiled = partial(self._filed, registered.key, registered.topic, filters)
+                self._index_one(name, registered.definition_version, compiled)
+            if place % TAKEN_IN_AT_ONCE == TAKEN_IN_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        await self._read_subscriptions(silent)
 
     def _take_in(self, name: str, version: int, definition: Definition) -> None:
         key = SubscriptionKey.parse(name)
@@ -267,33 +295,34 @@ class Registry:
             self._forget(name)
             self._report(name, problem)
             return
-        registered = Registered(key, version, definition, subscription)
-        self._known[name] = registered
-        self._index_one(registered)
+        self._known.put(name, version, subscription, definition.since)
+        self._index_one(name, version, partial(self.compiled, key, subscription))
 
-    def _index_one(self, registered: Registered) -> None:
-        name = str(registered.key)
+    def _index_one(self, name: str, version: int, compiled: Callable[[], Compiled]) -> None:
         self._index.remove(name)
         self._chains.remove(name)
         self.broken.pop(name, None)
         try:
-            topic, filters = self.compiled(registered.key, registered.subscription)
+            topic, filters = compiled()
         except HubError as problem:
             self._report(name, problem)
             return
-        self._index.add(name, registered.definition_version, topic, filters)
+        self._index.add(name, version, topic, filters)
         self._chains.add(name, topic, filters)
 
-    def compiled(self, key: SubscriptionKey, subscription: Subscription) -> tuple[CompiledTopic, CompiledFilters]:
+    def compiled(self, key: SubscriptionKey, subscription: Subscription) -> Compiled:
         """What decides for a Subscription, with the topics that are known now. Raises HubError saying what is wrong."""
         if subscription.is_classic:
             return self.compile_criteria(key.tenant, key.base, subscription.criteria)
-        listed = self.catalogue.find(key.tenant, key.base, subscription.topic)
-        if listed is None:
-            raise HubError(f"its topic {subscription.topic} is not known here any more")
-        return listed.compiled, compile_filters(subscription.filters, listed.compiled)
+        return self._filed(key, subscription.topic, subscription.filters)
 
-    def compile_criteria(self, tenant: str, base: FhirVersion, criteria: str) -> tuple[CompiledTopic, CompiledFilters]:
+    def _filed(self, key: SubscriptionKey, topic: str, filters: tuple[FilterBy, ...]) -> Compiled:
+        listed = self.catalogue.find(key.tenant, key.base, topic)
+        if listed is None:
+            raise HubError(f"its topic {topic} is not known here any more")
+        return listed.compiled, compile_filters(filters, listed.compiled)
+
+    def compile_criteria(self, tenant: str, base: FhirVersion, criteria: str) -> Compiled:
         """The search of a classic Subscription on ``base``; raises Unprocessable at Subscription.criteria."""
         return self._compiler.compile_criteria(criteria, base, tenant)
 
@@ -304,5 +333,5 @@ class Registry:
     def _forget(self, name: str) -> None:
         self._index.remove(name)
         self._chains.remove(name)
-        self._known.pop(name, None)
+        self._known.drop(name)
         self.broken.pop(name, None)

@@ -6,12 +6,12 @@ standard defines. One that a topic uses is neither changed nor deleted: what the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from hub.domain.subscription import Subscription
+from hub.domain.subscription import FilterBy
 from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Gone, Malformed, NotFound, Refused, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
@@ -30,7 +30,6 @@ from hub.intake.written import (
 )
 from hub.matching.search.extraction import extraction
 from hub.matching.search.parameters import resolve_parameter
-from hub.matching.search.syntax import parse_query
 from hub.matching.topics import compile_topic, filter_parameter
 from hub.store.registry import NewsKind, TopicRecord
 from hub.store.registry import Registry as RegistryLog
@@ -147,8 +146,8 @@ class SearchParameterService:
         without = facts_with(base, rest)
         topics = [each for each in self._registry.catalogue.listed(tenant, base) if _depends(each, without)]
         others = [each for each in self._book.listed(tenant, base) if _is_part_of(listed, each)]
-        registered = self._registry.all_of(tenant, base)
-        classic = [each for each in registered if _searches_by(each.subscription, without)]
+        searching = (each for each in self._registry.all_of(tenant, base) if not each.topic)
+        classic = [each for each in searching if _searches_by(self._registry.filters_of(str(each.key)) or (), without)]
         if not topics and not others and not classic:
             return
         names = [each.topic.canonical for each in topics] + [f"{ROOT}/{each.id}" for each in others]
@@ -195,13 +194,9 @@ def _depends(listed: ListedTopic, without: Definitions) -> bool:
     )
 
 
-def _searches_by(subscription: Subscription, without: Definitions) -> bool:
-    """Is it a classic one whose search would be refused?"""
-    if not subscription.is_classic:
-        return False
-    resource_type = subscription.criteria.partition("?")[0].removeprefix("/")
-    conditions = parse_query(subscription.criteria, resource_type)
-    return any(not _resolves(resource_type, condition.parameter, without) for condition in conditions)
+def _searches_by(conditions: Sequence[FilterBy], without: Definitions) -> bool:
+    """Would the search of a classic Subscription be refused?"""
+    return any(not _resolves(each.resource_type, each.parameter, without) for each in conditions)
 
 
 def _resolves(resource_type: str, parameter: str, facts: Definitions) -> bool:

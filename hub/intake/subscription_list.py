@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from hub.domain.subscription import SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import NotFound
 from hub.fhir.dialects import dialect
 from hub.fhir.json import read_json
-from hub.intake.registry import Registered, Registry
+from hub.intake.registry import Registry
 from hub.intake.subscriptions import ShownSubscription, SubscriptionService, completed
-from hub.store.subscriptions import Record, Subscriptions
+from hub.store.subscriptions import Definition, Record, Subscriptions
 
 MOST_REMEMBERED = 10_000
 
@@ -23,18 +24,18 @@ class SubscriptionList:
     """The Subscriptions of one base at the moment it was made, by id."""
 
     service: SubscriptionService
-    found: Mapping[str, tuple[Registered, Record]]
+    found: Mapping[str, tuple[SubscriptionKey, Record, Definition]]
 
     def searched(self) -> Iterator[dict[str, Any]]:
         """Each with id, meta and live status, header values masked; not to be changed."""
-        return (_searched(registered, record) for registered, record in self.found.values())
+        return (_searched(*each) for each in self.found.values())
 
     def show(self, identity: str) -> ShownSubscription:
         """One of them as it is read."""
         if identity not in self.found:
             raise NotFound(f"Subscription/{identity} is not known here")
-        registered, record = self.found[identity]
-        return self.service.show(registered.key, registered.definition_version, registered.definition, record)
+        key, record, definition = self.found[identity]
+        return self.service.show(key, record.definition_version, definition, record)
 
 
 async def list_subscriptions(
@@ -42,23 +43,24 @@ async def list_subscriptions(
 ) -> SubscriptionList:
     """What there is now, also what another process wrote."""
     await registry.refresh()
-    known = list(registry.all_of(tenant, base))
-    records = await subscriptions.records([str(registered.key) for registered in known])
+    keys = [registered.key for registered in registry.all_of(tenant, base)]
+    records = await subscriptions.records([str(key) for key in keys])
+    living = [(key, record) for key, record in zip(keys, records, strict=True) if record and record.status]
+    definitions = await registry.definitions_of([(str(key), record.definition_version) for key, record in living])
     return SubscriptionList(
         service,
         {
-            registered.key.id: (registered, record)
-            for registered, record in zip(known, records, strict=True)
-            if record and record.status
+            key.id: (key, record, definition)
+            for (key, record), definition in zip(living, definitions, strict=True)
+            if definition
         },
     )
 
 
-def _searched(registered: Registered, record: Record) -> dict[str, Any]:
-    definition = registered.definition
-    masked = _masked(registered.key.base, definition.resource)
+def _searched(key: SubscriptionKey, record: Record, definition: Definition) -> dict[str, Any]:
+    masked = _masked(key.base, definition.resource)
     live = masked if record.status is None else masked | {"status": record.status.value}
-    return completed(registered.key, registered.definition_version, definition, live)
+    return completed(key, record.definition_version, definition, live)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)

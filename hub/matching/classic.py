@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from hub.domain.change import Interaction
+from hub.domain.subscription import FilterBy
 from hub.domain.topic import ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
@@ -17,6 +18,7 @@ from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.filters import CompiledFilters
 from hub.matching.report import Refusals
 from hub.matching.search import compile_query
+from hub.matching.search.syntax import parse_query
 from hub.matching.topics import CompiledTopic, compile_topic
 
 EXPRESSION = "Subscription.criteria"
@@ -46,12 +48,19 @@ def compile_criteria(
     with refusals.at(EXPRESSION):
         query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url, value_sets=value_sets)
     refusals.raise_if_any()
-    return _topic_of(resource_type, version, source_base_url), CompiledFilters({resource_type: query.clauses})
+    written = tuple(
+        FilterBy(each.parameter, each.value, resource_type, modifier=each.modifier)
+        for each in parse_query(criteria, resource_type)
+    )
+    filters = CompiledFilters({resource_type: query.clauses}, written=written, by_search=True)
+    return _topic_of(resource_type, version, source_base_url, facts, value_sets), filters
 
 
 @lru_cache(maxsize=4096)
-def _topic_of(resource_type: str, version: FhirVersion, source_base_url: str) -> CompiledTopic:
+def _topic_of(
+    resource_type: str, version: FhirVersion, source_base_url: str, facts: Definitions, value_sets: ValueSets
+) -> CompiledTopic:
     """Deletes do not fire (S-011). Its name is for reports only; no Subscription can refer to it."""
     trigger = ResourceTrigger(resource_type, frozenset({Interaction.CREATE, Interaction.UPDATE}))
     topic = SubscriptionTopic(f"classic criteria {resource_type}?", resource_triggers=(trigger,))
-    return compile_topic(topic, version, source_base_url=source_base_url)
+    return compile_topic(topic, version, source_base_url=source_base_url, facts=facts, value_sets=value_sets)

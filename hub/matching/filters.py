@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hub.domain.change import Resource
 from hub.domain.subscription import FilterBy
@@ -35,11 +36,14 @@ class CompiledFilters:
     """Focus type -> its clauses, joined by AND. ``by_type`` None: no filter at all, every focus passes.
 
     A type that is not a key is never notified: a filter names other types, or it lacks a parameter (S-094).
-    ``warnings`` go into the answer to the client.
+    ``warnings`` go into the answer to the client; ``written`` is what was compiled;
+    ``by_search`` says that they are the conditions of a search, which no topic need allow.
     """
 
     by_type: Mapping[str, tuple[Clause, ...]] | None
     warnings: tuple[Issue, ...] = ()
+    written: tuple[FilterBy, ...] = ()
+    by_search: bool = False
 
     def clauses(self, resource_type: str) -> tuple[Clause, ...] | None:
         """The conditions for a focus of this type; None when the type is not notified."""
@@ -50,6 +54,9 @@ class CompiledFilters:
         clauses = self.clauses(resource_type)
         return clauses is not None and all_match(clauses, focus, around)
 
+
+Blank = Callable[[Sequence[str]], Clause]
+"""A clause without its value: told the values of all filters, it is the clause."""
 
 NO_FILTERS = CompiledFilters(None)
 
@@ -62,6 +69,15 @@ def compile_filters(filters: tuple[FilterBy, ...], topic: CompiledTopic) -> Comp
     if len(filters) > MAX_FILTERS:
         raise Unprocessable(f"More than {MAX_FILTERS} filters; use several Subscriptions.", expression="filterBy")
     return _Compiler(filters, topic).compile() if filters else NO_FILTERS
+
+
+def blank_filters(filters: tuple[FilterBy, ...], topic: CompiledTopic, resource_type: str) -> tuple[Blank, ...] | None:
+    """The clauses of filters that were compiled for ``topic`` before, without their values.
+
+    None when foci of this type are not notified.
+    """
+    named = {_bare(filter_by.resource_type) for filter_by in filters} - {""}
+    return None if named and resource_type not in named else _Compiler(filters, topic).blanks(resource_type)
 
 
 class _Compiler:
@@ -85,7 +101,8 @@ class _Compiler:
                 "name the type of each filter, or use one Subscription for each type.",
                 expression="filterBy",
             )
-        return CompiledFilters(by_type, _repetitions(by_type))
+        written = tuple(filter_by for _, filter_by in self._filters)
+        return CompiledFilters(by_type, _repetitions(by_type), written)
 
     def _check_types(self, named: set[str]) -> None:
         unknown = named - self._topic.focus_types
@@ -102,15 +119,44 @@ class _Compiler:
         """None when a filter that applies to the type asks for a parameter that it does not have (S-094)."""
         clauses: list[Clause] = []
         answerable = True
-        for path, filter_by in self._filters:
-            if not filter_by.parameter or _bare(filter_by.resource_type) not in ("", resource_type):
-                continue
+        for _, path, filter_by in self._applicable(resource_type):
             allowed, parameter = self._meaning(filter_by, resource_type)
             if allowed is None or parameter is None:
                 answerable = False
             else:
                 clauses += self._compiled(path, filter_by, allowed, parameter, resource_type)
         return tuple(clauses) if answerable else None
+
+    def _applicable(self, resource_type: str) -> list[tuple[int, str, FilterBy]]:
+        """(position, path, filter) of those that ask something of this type."""
+        return [
+            (position, path, filter_by)
+            for position, (path, filter_by) in enumerate(self._filters)
+            if filter_by.parameter and _bare(filter_by.resource_type) in ("", resource_type)
+        ]
+
+    def blanks(self, resource_type: str) -> tuple[Blank, ...] | None:
+        """The clauses of a type without their values; None as ``_clauses`` (S-094)."""
+        blanks = []
+        for position, _, filter_by in self._applicable(resource_type):
+            allowed, parameter = self._meaning(filter_by, resource_type)
+            if allowed is None or parameter is None:
+                return None
+            blanks.append(partial(self._fill, position, filter_by, allowed, parameter, resource_type))
+        return tuple(blanks)
+
+    def _fill(
+        self,
+        position: int,
+        filter_by: FilterBy,
+        allowed: CanFilterBy,
+        parameter: Known,
+        resource_type: str,
+        values: Sequence[str],
+    ) -> Clause:
+        value, comparator = values[position], filter_by.comparator
+        filled = FilterBy(filter_by.parameter, value, filter_by.resource_type, comparator, filter_by.modifier)
+        return self._clause(filled, allowed, parameter, resource_type)
 
     def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, Known | None]:
         """A chain may name the type of its target, which the topic cannot: ``patient:Patient.gender`` (S-047)."""

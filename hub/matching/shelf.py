@@ -1,83 +1,208 @@
-"""The Subscriptions of one topic for one focus type, filed so that a focus finds its own."""
+"""The Subscriptions of one topic, filed so that a focus finds its own.
+
+Each lies under one of its conditions only, the most selective, and is judged when a focus finds it there:
+
+    equality (also of a comma list)      under each of its values
+    comparison                           in a sorted list (thresholds.py)
+    none of these (``:not``, text, …)    with those that are judged every time
+    no filter at all                     with those that are told of every event
+
+Focus types that ask the same of a Subscription share its filing.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from hub.domain.change import Resource
-from hub.fhirpath import FHIRPathEvaluationError
+from hub.matching.entries import Filing
+from hub.matching.postings import Postings
 from hub.matching.search import Clause
-from hub.matching.search.extraction import Extraction
+from hub.matching.search.threshold import Side, Threshold
+from hub.matching.source import Source, Tell, place_of
+from hub.matching.thresholds import Axis, SortedPostings, joined
 
 Clauses = tuple[Clause, ...]
 
+_ONLY_PLACE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A list with a number, and where to take it away from when it is empty."""
+
+    kept: Postings | SortedPostings
+    source: Source | None = None
+    unit: str = ""
+    types: frozenset[str] = frozenset()
+
 
 class Shelf:
-    """Each Subscription lies under one of its equalities, the most selective; without any it is judged every time."""
+    """``add`` says where a name was filed; ``remove`` wants to be told that again."""
 
     def __init__(self) -> None:
-        self._by_value: dict[Extraction, dict[str, set[str]]] = {}
-        self._judged_every_time: set[str] = set()
-        self._finders: dict[str, Clause | None] = {}
-        self._mentions: Counter[tuple[Extraction, str]] = Counter()
+        self._unfiltered: dict[str, None] = {}
+        self._sources: dict[str, list[Source]] = {}
+        self._by_type: dict[str, list[Source]] = {}
+        self._every_time: dict[frozenset[str], Postings] = {}
+        self._lists: dict[int, _List] = {}
+        self._newest_number = 0
 
-    def __len__(self) -> int:
-        return len(self._finders)
+    def add(self, name: str, by_type: Mapping[str, Clauses] | None) -> list[Filing]:
+        """``by_type`` as in CompiledFilters. Empty back: without filters."""
+        if by_type is None:
+            self._unfiltered[name] = None
+            return []
+        filings: list[Filing] = []
+        every_time = []
+        for resource_type, clauses in by_type.items():
+            found = self._filings(resource_type, clauses)
+            filings += found
+            if not found:
+                every_time.append(resource_type)
+        if every_time:
+            filings.append(self._filing_every_time(frozenset(every_time)))
+        if len(filings) > 1:
+            filings = list(dict.fromkeys(filings))
+        for number, place in filings:
+            self._lists[number].kept.add(place, name)
+        return filings
 
-    def add(self, key: str, clauses: Clauses) -> None:
-        finder = self._finders[key] = self._most_selective(clauses)
-        self._mentions.update(_mentioned(clauses))
-        if finder is None:
-            self._judged_every_time.add(key)
-            return
-        buckets = self._by_value.setdefault(finder.extraction, {})
-        for value in finder.equality_keys() or ():
-            buckets.setdefault(value, set()).add(key)
+    def remove(self, name: str, filings: list[Filing]) -> None:
+        """``filings`` are those that ``add`` gave."""
+        if not filings:
+            self._unfiltered.pop(name, None)
+        for number, place in filings:
+            kept = self._lists[number].kept
+            kept.discard(place, name)
+            if not kept:
+                self._drop(number)
 
-    def remove(self, key: str, clauses: Clauses) -> None:
-        """``clauses`` are those it was added with."""
-        finder = self._finders.pop(key)
-        self._judged_every_time.discard(key)
-        if finder is not None:
-            self._take_out(key, finder)
-        for mention in _mentioned(clauses):
-            self._mentions[mention] -= 1
-            if not self._mentions[mention]:
-                del self._mentions[mention]
+    @property
+    def unfiltered(self) -> Mapping[str, None]:
+        """Those without filters: they are told of every event."""
+        return self._unfiltered
 
-    def candidates(self, focus: Resource, tell: Callable[[str, str], None]) -> set[str]:
-        """Every Subscription that could match ``focus``; each must still be judged.
+    def knows(self, resource_type: str) -> bool:
+        """Does anybody filter foci of this type?"""
+        return resource_type in self._by_type or any(resource_type in types for types in self._every_time)
 
-        ``tell(parameter, reason)`` hears of values that could not be read, which find nobody.
+    def judged_every_time(self, resource_type: str) -> set[str]:
+        """Those that could match any focus of the type."""
+        kept = (kept.at(_ONLY_PLACE) for types, kept in self._every_time.items() if resource_type in types)
+        return set().union(*kept)
+
+    def candidates(self, resource_type: str, focus: Resource, tell: Tell) -> set[str]:
+        """The others with filters that could match ``focus``; each must still be judged.
+
+        Values that cannot be read are told to ``tell`` and find nobody.
         """
-        found = set(self._judged_every_time)
-        for extraction, buckets in self._by_value.items():
-            try:
-                values = extraction.keys_of(focus)
-            except FHIRPathEvaluationError as error:
-                tell(extraction.parameter.code, str(error))
-                continue
-            for value in values & buckets.keys():
-                found |= buckets[value]
+        found: set[str] = set()
+        for source in self._by_type.get(resource_type, ()):
+            source.find(resource_type, focus, tell, found)
         return found
 
-    def _take_out(self, key: str, finder: Clause) -> None:
-        buckets = self._by_value[finder.extraction]
-        for value in finder.equality_keys() or ():
-            buckets[value].discard(key)
-            if not buckets[value]:
-                del buckets[value]
-        if not buckets:
-            del self._by_value[finder.extraction]
+    def _filings(self, resource_type: str, clauses: Clauses) -> list[Filing]:
+        """Under the equality that the fewest changes, then the fewest others share; else under a comparison."""
+        equalities = [(clause, keys) for clause in clauses if (keys := clause.equality_keys()) is not None]
+        if not equalities:
+            return self._compared(resource_type, clauses)
+        clause, keys = equalities[0]
+        if len(equalities) > 1:
+            clause, keys = min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))
+        source = self._source(resource_type, clause)
+        number = source.equalities.number or self._number(source.equalities, source)
+        return [(number, place_of(key)) for key in keys]
 
-    def _most_selective(self, clauses: Clauses) -> Clause | None:
-        """The equality that the fewest changes, then the fewest other Subscriptions share; None without equality."""
-        equalities = [clause for clause in clauses if clause.equality_keys() is not None]
-        return min(equalities, key=lambda clause: (_rank(clause), self._sharing(clause)), default=None)
+    def _sharing(self, resource_type: str, clause: Clause, keys: frozenset[str]) -> int:
+        """How many are filed there already."""
+        source = self._known_source(resource_type, clause)
+        return sum(len(source.equalities.at(place_of(key))) for key in keys) if source else 0
 
-    def _sharing(self, clause: Clause) -> int:
-        return sum(self._mentions[clause.extraction, value] for value in clause.equality_keys() or ())
+    def _compared(self, resource_type: str, clauses: Clauses) -> list[Filing]:
+        """Windows before comparisons with one end only, which about half of all values fulfil."""
+        asked = [(clause, thresholds) for clause in clauses if (thresholds := clause.thresholds())]
+        asked += _windows(asked)
+        if not asked:
+            return []
+        clause, thresholds = max(asked, key=lambda pair: all(each.side is Side.MEETS for each in pair[1]))
+        source = self._source(resource_type, clause)
+        return [self._filing_compared(source, threshold) for threshold in thresholds]
+
+    def _filing_compared(self, source: Source, threshold: Threshold) -> Filing:
+        kept = source.axes.setdefault(threshold.unit, Axis()).list_for(threshold)
+        return self._number(kept, source, threshold.unit), threshold.at
+
+    def _filing_every_time(self, types: frozenset[str]) -> Filing:
+        kept = self._every_time.setdefault(types, Postings())
+        return self._number(kept, types=types), _ONLY_PLACE
+
+    def _known_source(self, resource_type: str, clause: Clause) -> Source | None:
+        extraction = clause.extraction
+        for source in self._sources.get(extraction.parameter.code, ()):
+            if source.fits(resource_type, extraction):
+                return source
+        return None
+
+    def _source(self, resource_type: str, clause: Clause) -> Source:
+        extraction = clause.extraction
+        source = self._known_source(resource_type, clause)
+        if source is None:
+            source = Source(extraction.parameter.code)
+            self._sources.setdefault(source.code, []).append(source)
+        if resource_type not in source.extractions:
+            source.extractions[resource_type] = extraction
+            self._by_type.setdefault(resource_type, []).append(source)
+        return source
+
+    def _number(
+        self,
+        kept: Postings | SortedPostings,
+        source: Source | None = None,
+        unit: str = "",
+        types: frozenset[str] = frozenset(),
+    ) -> int:
+        if not kept.number:
+            kept.number = self._newest_number = self._newest_number + 1
+            self._lists[kept.number] = _List(kept, source, unit, types)
+        return kept.number
+
+    def _drop(self, number: int) -> None:
+        """An empty list, and what has nothing but it."""
+        gone = self._lists.pop(number)
+        gone.kept.number = 0
+        source = gone.source
+        if source is None:
+            del self._every_time[gone.types]
+            return
+        axis = source.axes.get(gone.unit)
+        if axis and isinstance(gone.kept, SortedPostings):
+            axis.lists = {where: kept for where, kept in axis.lists.items() if kept is not gone.kept}
+            if not axis.lists:
+                del source.axes[gone.unit]
+        if not source.axes and not source.equalities:
+            self._forget(source)
+
+    def _forget(self, source: Source) -> None:
+        _take_out(self._sources, source.code, source)
+        for resource_type in source.extractions:
+            _take_out(self._by_type, resource_type, source)
+
+
+def _take_out(sources: dict[str, list[Source]], name: str, gone: Source) -> None:
+    sources[name] = [source for source in sources[name] if source is not gone]
+    if not sources[name]:
+        del sources[name]
+
+
+def _windows(asked: list[tuple[Clause, tuple[Threshold, ...]]]) -> Iterator[tuple[Clause, tuple[Threshold, ...]]]:
+    """Pairs of limits of one parameter that must both hold."""
+    single = [(clause, thresholds[0]) for clause, thresholds in asked if len(thresholds) == 1]
+    for position, (clause, first) in enumerate(single):
+        for other, second in single[position + 1 :]:
+            if other.extraction is clause.extraction and (window := joined(first, second)):
+                yield clause, (window,)
 
 
 def _rank(clause: Clause) -> int:
@@ -86,9 +211,3 @@ def _rank(clause: Clause) -> int:
     if "Patient" in parameter.target or parameter.code in ("_id", "identifier"):
         return 0
     return 1 if parameter.type == "reference" else 2
-
-
-def _mentioned(clauses: Clauses) -> Iterator[tuple[Extraction, str]]:
-    for clause in clauses:
-        for value in clause.equality_keys() or ():
-            yield clause.extraction, value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from hub.domain.change import ChangeId, Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.intake.registry import Registry
+from hub.intake import registry as registry_module
+from hub.intake.registry import TAKEN_IN_AT_ONCE, Registry
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.matching.filters import CompiledFilters
 from hub.store.client import Store
 from hub.store.registry import Registry as RegistryLog
 from hub.store.registry import TopicRecord
@@ -167,3 +170,42 @@ async def test_a_stored_definition_that_cannot_be_read_is_shown_and_stops_nobody
     await here.registry.load()
     assert here.concerned() == [("b", 1)]
     assert list(here.registry.broken) == [str(key_of("a"))]
+
+
+async def test_others_have_their_turn_while_many_are_taken_in(
+    here: Process, there: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start and when a topic changes: never more than some of them in one go."""
+    await there.publish()
+    for number in range(3 * TAKEN_IN_AT_ONCE):
+        await there.put(f"s{number}", OWN)
+    runs = [0]
+    compile_filters = registry_module.compile_filters
+
+    def counted(*told: Any) -> CompiledFilters:
+        runs[-1] += 1
+        return compile_filters(*told)
+
+    async def others() -> None:
+        while True:
+            await asyncio.sleep(0)
+            runs.append(0)
+
+    monkeypatch.setattr(registry_module, "compile_filters", counted)
+    waiting = asyncio.create_task(others())
+    await here.registry.load()
+    loaded = sum(runs)
+    await there.publish()
+    await here.registry.refresh()
+    waiting.cancel()
+    assert loaded == 3 * TAKEN_IN_AT_ONCE and sum(runs) == 2 * loaded
+    assert max(runs) <= TAKEN_IN_AT_ONCE
+
+
+async def test_definitions_are_read_from_the_store_once(here: Process, store: Store) -> None:
+    version = await here.put("a")
+    wanted = [(str(key_of("a")), version), (str(key_of("b")), 1)]
+    (first, nobody) = await here.registry.definitions_of(wanted)
+    await store.send(("DEL", f"{{d0}}:s:{key_of('a')}"))
+    assert first is not None and nobody is None
+    assert await here.registry.definitions_of(wanted) == [first, None]

@@ -10,15 +10,20 @@ from hub.errors import Malformed
 from hub.fhir.definitions import Definitions
 from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.search.chain import Chain
-from hub.matching.search.date import ApproximateDate
+from hub.matching.search.date import ApproximateDate, DateValue
 from hub.matching.search.extraction import MISBUILT, Extraction, Items, extraction
+from hub.matching.search.number import NumberValue
 from hub.matching.search.parameters import Chained, Known, check_comparator, check_modifier, resolve_parameter
+from hub.matching.search.quantity import QuantityValue
 from hub.matching.search.surroundings import NOTHING_AROUND, Surroundings, Undecided
 from hub.matching.search.syntax import split_values
+from hub.matching.search.threshold import Threshold
 from hub.matching.search.value import SearchValue, is_present
 from hub.matching.search.values import ValueCompiler
 
 _NEGATIONS = ("not", "not-in")
+
+ORDERED_VALUES = (DateValue, NumberValue, QuantityValue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,25 @@ class Clause:
         """Keys of which a matching resource has at least one; None when this clause is no equality."""
         if self.modifier == "missing" or not self.wanted or self.chain is not None:
             return None
+        if len(self.alternatives) == 1:
+            return self.alternatives[0].keys
         keys: set[str] = set()
         for alternative in self.alternatives:
             if alternative.keys is None:
                 return None
             keys |= alternative.keys
         return frozenset(keys)
+
+    def thresholds(self) -> tuple[Threshold, ...] | None:
+        """Of which a matching resource meets at least one; None when this is no comparison that can be sorted."""
+        if self.modifier or not self.wanted or self.chain is not None:
+            return None
+        found: list[Threshold] = []
+        for alternative in self.alternatives:
+            if not isinstance(alternative, ORDERED_VALUES) or (threshold := alternative.threshold()) is None:
+                return None
+            found.append(threshold)
+        return tuple(found)
 
     def keys_of(self, resource: Resource) -> frozenset[str]:
         """The keys that ``resource`` has, to be compared with ``equality_keys()``."""

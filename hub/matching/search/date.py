@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.errors import Malformed
+from hub.matching.search.threshold import Extent, Side, Threshold, instant_place
 
 _DATE_TIME = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
@@ -67,6 +68,27 @@ class DateValue:
                 return found.end <= asked.start
             case _:
                 return equal
+
+    def threshold(self) -> Threshold | None:
+        """What ``_holds`` asks at least; None for ``ne``, which nearly everything fulfils."""
+        start, end = self.asked.start, self.asked.end
+        match self.comparator:
+            case "ne":
+                return None
+            case "gt":
+                return Threshold(Side.HIGHEST_FROM, instant_place(end, 1))
+            case "lt":
+                return Threshold(Side.LOWEST_UNTIL, instant_place(start, -1))
+            case "ge":
+                return Threshold(Side.HIGHEST_FROM, instant_place(start, 1))
+            case "le":
+                return Threshold(Side.LOWEST_UNTIL, instant_place(end, -1))
+            case "sa":
+                return Threshold(Side.LATEST_START_FROM, instant_place(end))
+            case "eb":
+                return Threshold(Side.EARLIEST_END_UNTIL, instant_place(start))
+            case _:
+                return Threshold(Side.MEETS, instant_place(start, 1), instant_place(end, -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +163,17 @@ def intervals_of(fhir_type: str, value: Any) -> Iterator[Interval]:
         yield from _period(value)
     elif isinstance(value, dict) and fhir_type == "Timing":
         yield from _timing(value)
+
+
+def extents_of(fhir_type: str, value: Any) -> Iterator[Extent]:
+    """Where an element lies; raises as ``accepts`` does.
+
+    An interval that ends before it starts can lie within what was asked for and yet touch it at one point only, so its
+    ends are moved that much further.
+    """
+    for found in intervals_of(fhir_type, value):
+        beyond = 1 if found.end <= found.start else 0
+        yield Extent(instant_place(found.start, beyond), instant_place(found.end, -beyond))
 
 
 def _period(period: Any) -> Iterator[Interval]:

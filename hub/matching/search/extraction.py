@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +13,14 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Refused, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
-from hub.matching.search import composite, reference, token, uri
+from hub.matching.search import composite, date, number, quantity, reference, token, uri
+from hub.matching.search.threshold import Extent, Hull, hulls
+
+_EXTENTS: dict[str, Callable[[str, Any], Iterator[Extent]]] = {
+    "date": date.extents_of,
+    "number": number.extents_of,
+    "quantity": quantity.extents_of,
+}
 
 Items = list[tuple[str, Any]]
 
@@ -62,6 +69,14 @@ class Extraction:
         """The equality keys of the resource; empty for types of value that have none. Raises as ``read`` does."""
         with self.read(resource) as items:
             return frozenset(self._all_keys(items))
+
+    def hulls_of(self, resource: Resource) -> dict[str, Hull]:
+        """From where to where the elements reach, by unit; empty for types that are not ordered. Raises as ``read``."""
+        with self.read(resource) as items:
+            extents_of = _EXTENTS.get(self.parameter.type)
+            if extents_of is None:
+                return {}
+            return hulls([extent for fhir_type, value in items for extent in extents_of(fhir_type, value)])
 
     def _items(self, resource: Resource) -> Items:
         found = self.expression.typed_items(resource)

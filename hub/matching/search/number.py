@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from hub.errors import Malformed
+from hub.matching.search.threshold import Extent, Side, Threshold, decimal_place
 
 _NUMBER = re.compile(r"-?\d{1,25}(\.\d{1,25})?([eE][+-]?\d{1,2})?", re.ASCII)
 MAX_DIGITS = 25
@@ -33,7 +34,8 @@ class Span:
 
     @classmethod
     def point(cls, number: Decimal) -> Span:
-        return cls((number, 0), (number, 0))
+        bound = (number, 0)
+        return cls(bound, bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,30 @@ class AskedNumber:
             case _:
                 return self._equals(span, integer)
 
+    def threshold(self, comparator: str, unit: str = "") -> Threshold | None:
+        """What ``holds`` asks at least; None for ``ne``, which nearly everything fulfils."""
+        match comparator:
+            case "gt":
+                return Threshold(Side.HIGHEST_FROM, decimal_place(self.value, 1), unit=unit)
+            case "lt":
+                return Threshold(Side.LOWEST_UNTIL, decimal_place(self.value, -1), unit=unit)
+            case "ge":
+                return Threshold(Side.HIGHEST_FROM, decimal_place(self.value), unit=unit)
+            case "le":
+                return Threshold(Side.LOWEST_UNTIL, decimal_place(self.value), unit=unit)
+            case "sa":
+                return Threshold(Side.LATEST_START_FROM, decimal_place(self.value, 1), unit=unit)
+            case "eb":
+                return Threshold(Side.EARLIEST_END_UNTIL, decimal_place(self.value, -1), unit=unit)
+            case "ap":
+                margin = abs(self.value) * TENTH
+                low, high = decimal_place(self.value - margin), decimal_place(self.value + margin)
+                return Threshold(Side.MEETS, low, high, unit)
+            case "ne":
+                return None
+            case _:
+                return Threshold(Side.MEETS, decimal_place(self.low), decimal_place(self.high, -1), unit)
+
     def _equals(self, span: Span, integer: bool) -> bool:
         if integer and not self.exponential:
             return span == Span.point(self.value)
@@ -97,9 +123,23 @@ class NumberValue:
         integer = fhir_type in INTEGER_TYPES
         return any(self.asked.holds(self.comparator, span, integer=integer) for span in _spans(fhir_type, value))
 
+    def threshold(self) -> Threshold | None:
+        return self.asked.threshold(self.comparator)
+
 
 def compile_number(comparator: str, text: str) -> NumberValue:
     return NumberValue(comparator, AskedNumber.parse(text))
+
+
+def extents_of(fhir_type: str, value: Any) -> Iterator[Extent]:
+    """Where an element lies; raises as ``accepts`` does."""
+    for span in _spans(fhir_type, value):
+        yield extent_of(span)
+
+
+def extent_of(span: Span, units: tuple[str, ...] = ("",)) -> Extent:
+    start = decimal_place(*span.low)
+    return Extent(start, start if span.high is span.low else decimal_place(*span.high), units)
 
 
 def decimal_of(value: Any) -> Decimal | None:

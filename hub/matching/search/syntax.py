@@ -51,7 +51,7 @@ def parse_query(query: str, resource_type: str) -> tuple[Condition, ...]:
 
 def split_values(value: str) -> tuple[str, ...]:
     """The alternatives of a value, split at unescaped commas and still escaped."""
-    if not _ONLY_LEGAL_ESCAPES.fullmatch(value):
+    if "\\" in value and not _ONLY_LEGAL_ESCAPES.fullmatch(value):
         raise Malformed(r"A backslash escapes only , $ | and \; write \\ for a backslash.")
     values = tuple(split_unescaped(value, ","))
     if len(values) > MAX_VALUES:
@@ -63,6 +63,8 @@ def split_values(value: str) -> tuple[str, ...]:
 
 def split_unescaped(text: str, separator: str) -> list[str]:
     """Split at ``separator`` unless a backslash stands before it; the pieces keep their escapes."""
+    if "\\" not in text:
+        return text.split(separator)
     pieces, start, position = [], 0, 0
     while position < len(text):
         if text[position] == "\\":

@@ -1,0 +1,72 @@
+"""What the index keeps of one Subscription, as one string of bytes.
+
+    version, number of filings | (list, place) of each filing | form, length of each value | the values in UTF-8
+
+Compiled filters would take more than a kilobyte each, in a dozen objects that every full garbage collection visits. The
+values are kept as they were written and compiled again when the Subscription is a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from struct import Struct
+
+Filing = tuple[int, int]
+"""(number of the list, place in it): where a Subscription is filed."""
+
+_HEAD = Struct("<II")
+_FILING_BYTES = 12
+_FORM = Struct("<I")
+_ENCODING = ("utf-8", "surrogatepass")
+"""A JSON string can hold half a surrogate pair."""
+
+
+def write_entry(version: int, filings: Sequence[Filing], form: int, values: Sequence[str]) -> bytes:
+    """``form`` is the number of what the values belong to."""
+    texts = [value.encode(*_ENCODING) for value in values]
+    numbers = [version, len(filings)]
+    for filing in filings:
+        numbers += filing
+    numbers.append(form)
+    numbers += map(len, texts)
+    return _layout(len(filings), len(texts)).pack(*numbers) + b"".join(texts)
+
+
+def version_of(entry: bytes) -> int:
+    return int(_HEAD.unpack_from(entry)[0])
+
+
+def filings_of(entry: bytes) -> list[Filing]:
+    count = _HEAD.unpack_from(entry)[1]
+    numbers = _layout(count, 0).unpack_from(entry)
+    return [(numbers[at], numbers[at + 1]) for at in range(2, 2 + 2 * count, 2)]
+
+
+def filters_in(entry: bytes) -> bytes:
+    """Form and values: two Subscriptions whose filters are the same have the same."""
+    return entry[_HEAD.size + _FILING_BYTES * _HEAD.unpack_from(entry)[1] :]
+
+
+def form_in(filters: bytes) -> int:
+    return int(_FORM.unpack_from(filters)[0])
+
+
+def values_in(filters: bytes, count: int) -> tuple[str, ...]:
+    """``count`` is how many values the form has."""
+    lengths = _lengths(count).unpack_from(filters)[1:]
+    values, start = [], _FORM.size * (1 + count)
+    for length in lengths:
+        values.append(filters[start : start + length].decode(*_ENCODING))
+        start += length
+    return tuple(values)
+
+
+@lru_cache(maxsize=512)
+def _layout(filings: int, values: int) -> Struct:
+    return Struct("<II" + "Iq" * filings + "I" + "I" * values)
+
+
+@lru_cache(maxsize=64)
+def _lengths(count: int) -> Struct:
+    return Struct("<I" + "I" * count)

@@ -1,0 +1,1 @@
+"""Measurements, each started by one command. Not run by pytest: what they print depends on the machine."""
