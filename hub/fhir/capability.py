@@ -104,7 +104,7 @@ def _subscription(version: FhirVersion, topics: Sequence[str], explain: dict[str
 
 def _searched(name: str, version: FhirVersion, interactions: Sequence[str]) -> dict[str, Any]:
     """A type with its search parameters, if it has any: Basic on R4 is searched for topics (S-198)."""
-    resource = _resource(name, interactions)
+    resource = _resource(name, version, interactions)
     parameters = offered(name, version)
     if parameters:
         if "search-type" not in interactions:
@@ -113,7 +113,7 @@ def _searched(name: str, version: FhirVersion, interactions: Sequence[str]) -> d
     return resource
 
 
-def _resource(name: str, interactions: Sequence[str] = _RESOURCE_INTERACTIONS) -> dict[str, Any]:
+def _resource(name: str, version: FhirVersion, interactions: Sequence[str]) -> dict[str, Any]:
     ordinary = interactions is _RESOURCE_INTERACTIONS
     return {
         "type": name,
@@ -125,6 +125,7 @@ def _resource(name: str, interactions: Sequence[str] = _RESOURCE_INTERACTIONS) -
         # the live status of a Subscription changes without a new version: an ETag says nothing about it
         "conditionalRead": "not-match" if ordinary else "not-supported",
         "conditionalUpdate": ordinary,
+        **({"conditionalPatch": ordinary} if version is FhirVersion.R5 else {}),  # earlier versions have no word for it
         "conditionalDelete": "single" if ordinary else "not-supported",
     }
 
