@@ -23,15 +23,17 @@ from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
 from hub.channels.egress import EgressPolicy, check_endpoint
+from hub.channels.email import Email
+from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
-from hub.delivery.round import Round
+from hub.delivery.round import DeliveryChannel, Round
 from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
 from hub.errors import Unavailable
-from hub.fhir.subscriptions import Limits
+from hub.fhir.messages import DEFAULT_EVENT
 from hub.instance import Instance
 from hub.intake.bundles import BundleIntake
 from hub.intake.chain_targets import ChainTargets
@@ -49,6 +51,7 @@ from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_sets import load_value_sets
+from hub.offer import limits, mail_server
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
 from hub.security.tokens import Guard, digest, fresh_token
@@ -111,11 +114,16 @@ class Hub:
         base_urls = {
             version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
         }
-        channels = {"rest-hook": RestHook(self.sender)}
+        self.email = Email(mail_server(settings), base_urls, full_resource=settings.email_full_resource)
+        channels: dict[str, DeliveryChannel] = {
+            "rest-hook": RestHook(self.sender),
+            "email": self.email,
+            "message": Message(self.sender, base_urls, settings.message_event or DEFAULT_EVENT),
+        }
         round_ = Round(
             DefinitionCache(self.subscriptions),
             self.reader,
-            dict(channels),
+            channels,
             base_urls,
             settings.retry_policy,
             Turns(CONNECTIONS_PER_HOST),
@@ -140,10 +148,7 @@ class Hub:
         conditions = Conditions(self.changes, layout)
         self.intake = Intake(self.changes, conditions, layout, self._accepted)
         self.bundle_intake = BundleIntake(self.intake)
-        self.limits = Limits(
-            default_timeout_seconds=self.settings.default_timeout_seconds,
-            min_heartbeat_seconds=self.settings.heartbeat_min_seconds,
-        )
+        self.limits = limits(self.settings)
         self.subscription_service = SubscriptionService(
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
             self.worker.bell.ring, draft_topics=self.settings.draft_topics,
@@ -164,7 +169,12 @@ class Hub:
         self.evaluators[partition].bell.ring()
 
     def _check_endpoint(self, subscription: Subscription) -> None:
-        check_endpoint(subscription.channel.endpoint, self.sender.policy)
+        """Whether the hub may call it. Mail goes to the operator's own server, whoever it is for."""
+        channel = subscription.channel
+        if channel.type == "message":
+            check_endpoint(process_message_url(channel.endpoint), self.sender.policy)
+        elif channel.type == "rest-hook":
+            check_endpoint(channel.endpoint, self.sender.policy)
 
     async def start(self) -> None:
         """Open the store, read what it holds, begin to work. Raises CannotStart."""
@@ -190,6 +200,7 @@ class Hub:
         await self.worker.stop(self.settings.shutdown_seconds)
         await self.supervisor.stop()
         await self.sender.aclose()
+        await self.email.aclose()
         await self.store.close()
         if self._embedded:
             await self._embedded.stop()

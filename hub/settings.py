@@ -8,12 +8,14 @@ it complete.
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -23,6 +25,7 @@ from pydantic_settings import (
 )
 
 from hub.domain.delivery import RetryPolicy
+from hub.domain.mail import read_address
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
 
@@ -88,6 +91,26 @@ class Settings(BaseSettings):
         0, ge=0, description="How long to wait for a batch to fill, milliseconds; 0 = send at once."
     )
     heartbeat_min_seconds: int = Field(10, ge=1, description="Shortest heartbeat period that is granted, seconds.")
+    smtp_host: str = Field("", description="Mail server that mails are handed in at. Empty: no email channel.")
+    smtp_port: int = Field(0, ge=0, le=65535, description="Its port; 0: 587 with starttls, 465 with tls, 25 with off.")
+    smtp_tls: Literal["off", "starttls", "tls"] = Field(
+        "starttls",
+        validate_default=True,
+        description="How the connection is encrypted; `off` only for a mail server on this machine (loopback).",
+    )
+    smtp_user: str = Field("", description="Name to log in with. Empty: no login.")
+    smtp_password: SecretStr = Field(SecretStr(""), validate_default=True, description="Password to log in with.")
+    email_from: str = Field(
+        "", validate_default=True, description="Mail address that mails come from, and that bounces go to."
+    )
+    email_full_resource: bool = Field(False, description="Let whole resources go by mail (content full-resource).")
+    email_heartbeat_min_seconds: int = Field(
+        3600, ge=1, description="Shortest heartbeat period that is granted by mail, seconds."
+    )
+    message_event: str = Field(
+        "",
+        description="MessageHeader.eventCoding of messages: system, a vertical bar, code. Empty: as in HL7's examples.",
+    )
     event_retention_seconds: int = Field(
         604_800, ge=1, description="How long delivered events can be asked for, seconds."
     )
@@ -132,6 +155,44 @@ class Settings(BaseSettings):
         ):
             raise ValueError("tokens are printable ASCII without spaces")
         return token
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _bare_host(cls, host: str) -> str:
+        if host and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", host):
+            raise ValueError("must be a host name or an address, without port and brackets")
+        return host
+
+    @field_validator("smtp_tls")
+    @classmethod
+    def _plain_on_loopback_only(cls, tls: str, info: ValidationInfo) -> str:
+        host = info.data.get("smtp_host", "")
+        if host and tls == "off" and not _is_loopback(host):
+            raise ValueError(f"off is for a mail server on this machine only; {host} is none: use starttls or tls")
+        return tls
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _belongs_to_a_user(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        if bool(password.get_secret_value()) != bool(info.data.get("smtp_user")):
+            raise ValueError("HUB_SMTP_USER and HUB_SMTP_PASSWORD belong together: set both or none")
+        return password
+
+    @field_validator("email_from")
+    @classmethod
+    def _one_address(cls, address: str, info: ValidationInfo) -> str:
+        if address:
+            return read_address(address)
+        if info.data.get("smtp_host"):
+            raise ValueError("say which address mails come from, such as hub@example.org")
+        return address
+
+    @field_validator("message_event")
+    @classmethod
+    def _system_and_code(cls, event: str) -> str:
+        if event and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-{}~]+\|[!-{}~]+", event):
+            raise ValueError("must be system|code, such as http://example.org/events|notification")
+        return event
 
     @classmethod
     def settings_customise_sources(
@@ -227,3 +288,10 @@ def _told(error: Any) -> str:
 
 def _listed(text: str) -> list[str]:
     return [part for part in (piece.strip() for piece in text.split(",")) if part]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK

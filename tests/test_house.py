@@ -12,8 +12,32 @@ HUB = ROOT / "hub"
 PURE = ("domain", "fhir", "fhirpath", "matching")
 """No I/O, no clock, no chance: time and jitter are arguments."""
 IMPURE_MODULES = {
-    *("asyncio", "http", "httptools", "httpx", "multiprocessing", "os", "random", "redis", "requests", "secrets"),
-    *("selectors", "shutil", "signal", "socket", "ssl", "starlette", "subprocess", "tempfile", "threading", "time"),
+    *(
+        "aiosmtplib",
+        "asyncio",
+        "http",
+        "httptools",
+        "httpx",
+        "multiprocessing",
+        "os",
+        "random",
+        "redis",
+        "requests",
+        "secrets",
+    ),
+    *(
+        "selectors",
+        "shutil",
+        "signal",
+        "smtplib",
+        "socket",
+        "ssl",
+        "starlette",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+    ),
     *("urllib.request", "uvicorn", "websockets"),
 }
 HTTP_MODULES = {"httptools", "httpx", "starlette", "uvicorn", "websockets"}
@@ -79,6 +103,12 @@ def test_only_the_doors_know_http() -> None:
     for path in python_files():
         if room_of(path) not in HTTP_ROOMS and path.relative_to(HUB).as_posix() not in HTTP_FILES:
             assert not imports_of(path) & HTTP_MODULES, path
+
+
+def test_only_the_email_channel_knows_smtp() -> None:
+    for path in python_files():
+        if path.relative_to(HUB).as_posix() != "channels/smtp.py":
+            assert not imports_of(path) & {"aiosmtplib", "smtplib"}, path
 
 
 def test_nothing_imports_the_api_but_the_wiring() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from hub.api.exchange import Exchange
 from hub.api.wire import Answer
-from hub.domain.change import ResourceChange
+from hub.domain.change import ChangeId, ResourceChange
 from hub.domain.explanation import Explanation
 from hub.domain.subscription import SubscriptionKey
 from hub.errors import Malformed, NotFound, NotOffered
@@ -38,7 +39,7 @@ class ExplainRoutes:
             _refuse(asked.subscription, "subscription", "the URL names one")
             if asked.change is not None:
                 return _answer(exchange, await self.service.of_change(key, asked.change))
-            change = asked.given_change(key.tenant, key.base)
+            change = asked.given_change(key.tenant, key.base, _now())
             return _answer(exchange, await self.service.of_states(key, change))
         if asked.subscription is None:
             raise Malformed("give a subscription, or name one in the URL", expression="Parameters.parameter")
@@ -76,7 +77,11 @@ class ExplainRoutes:
     async def _change(self, exchange: Exchange, asked: ExplainRequest) -> tuple[ResourceChange, str]:
         if asked.change is not None:
             return await self.service.change_named(exchange.tenant, exchange.address.base, asked.change)
-        return asked.given_change(exchange.tenant, exchange.address.base), GIVEN
+        return asked.given_change(exchange.tenant, exchange.address.base, _now()), GIVEN
+
+
+def _now() -> ChangeId:
+    return ChangeId(time.time_ns() // 1_000_000, 0)
 
 
 async def _asked(exchange: Exchange) -> ExplainRequest:

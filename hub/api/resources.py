@@ -15,13 +15,12 @@ from hub.domain.change import ResourceKey
 from hub.errors import Malformed, NotOffered
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
-from hub.fhir.patch import apply_fhirpath_patch, apply_json_patch, read_json_patch
+from hub.fhir.patch import JSON_PATCH, apply_fhirpath_patch, apply_json_patch, read_json_patch
 from hub.fhir.query_strings import read_written_query
-from hub.intake.changes import Intake, Stored
+from hub.intake.changes import Intake, Query, Stored
 from hub.intake.offers import Repeatable, Request
 
 OFFERED = "create (POST /Type), read, vread, history, update (PUT /Type/id), patch and delete"
-JSON_PATCH = "application/json-patch+json"
 READS = ("GET", "HEAD")
 
 
@@ -47,6 +46,8 @@ class ResourceRoutes:
                 return await self._conditional(exchange)
             case "PATCH", True, None:
                 return await self._patch(exchange)
+            case "PATCH", False, None if query := exchange.query_without(*ABOUT_THE_ANSWER):
+                return await self._patch(exchange, query)
             case "DELETE", True, None:
                 return await self._delete(exchange)
             case "GET" | "HEAD", True, _:
@@ -95,8 +96,10 @@ class ResourceRoutes:
         stored = await self.intake.update_where(_key(exchange), query, raw, resource, repeatable, expected)
         return _written(exchange, stored)
 
-    async def _patch(self, exchange: Exchange) -> Answer:
-        exchange.refuse_parameters()
+    async def _patch(self, exchange: Exchange, query: Query = ()) -> Answer:
+        """Of the resource with this id, or of the one that ``query`` finds."""
+        if not query:
+            exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
         raw = await exchange.body(also=[JSON_PATCH])
         if exchange.media_type == JSON_PATCH:
@@ -105,7 +108,7 @@ class ResourceRoutes:
             facts = definitions(exchange.address.base)
             change = partial(apply_fhirpath_patch, parameters=await beside(len(raw), read_json, raw), facts=facts)
         expected = if_match(exchange.headers)
-        stored = await self.intake.patch(_key(exchange), change, _repeatable(exchange, raw), expected)
+        stored = await self.intake.patch(_key(exchange), change, _repeatable(exchange, raw), expected, query)
         return _written(exchange, stored)
 
     async def _delete(self, exchange: Exchange) -> Answer:

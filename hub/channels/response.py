@@ -21,6 +21,7 @@ class Failure(StrEnum):
     CONNECTION_LOST = "connection-lost"
     """Closed or reset without an answer. The receiver may or may not have read the request."""
     NOT_HTTP = "not-http"
+    NOT_SMTP = "not-smtp"
     HEADERS_TOO_LARGE = "headers-too-large"
     SENDER_CLOSED = "sender-closed"
 

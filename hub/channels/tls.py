@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from hub.errors import CannotStart
 
 
 def tls_context(
-    *, ca: Path | None = None, client_cert: Path | None = None, client_key: Path | None = None
+    *,
+    ca: Path | None = None,
+    client_cert: Path | None = None,
+    client_key: Path | None = None,
+    protocols: Sequence[str] = ("http/1.1",),
 ) -> ssl.SSLContext:
     """A context that verifies certificate and host name and speaks TLS 1.2 or newer; there is none that does not.
 
     ``ca`` adds trust anchors (PEM) to those of the system; ``client_cert`` (PEM, with the key in it or in
-    ``client_key``) is shown to receivers that ask for one. Raises CannotStart when a file cannot be used.
+    ``client_key``) is shown to receivers that ask for one. ``protocols`` are named in the handshake (ALPN).
+    Raises CannotStart when a file cannot be used.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     try:
         if ca:
             context.load_verify_locations(cafile=ca)

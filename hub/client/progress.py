@@ -25,7 +25,7 @@ class Progress:
             share = min(1.0, self._read / self._total) if self._total else 0.0
             bar = ("█" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
             known = f"{bar} {share:4.0%}  " if self._total else ""
-            self._out.write(f"\r{known}{self._loaded:,} resources  {self._rate():,.0f}/s ")
+            self._out.write(f"\r{known}{self._count()}  {self._rate():,.0f}/s ")
             self._out.flush()
 
     def end(self, *, complete: bool) -> None:
@@ -33,8 +33,11 @@ class Progress:
         seconds = time.monotonic() - self._began
         start = "\n" if self._out.isatty() else ""
         how = "" if complete else "; not all: repeat it, what is loaded already stays as it is"
-        self._out.write(f"{start}{self._loaded:,} resources loaded in {seconds:.1f} s, none announced{how}\n")
+        self._out.write(f"{start}{self._count()} loaded in {seconds:.1f} s, none announced{how}\n")
         self._out.flush()
+
+    def _count(self) -> str:
+        return f"{self._loaded:,} resource{'' if self._loaded == 1 else 's'}"
 
     def _rate(self) -> float:
         return self._loaded / max(time.monotonic() - self._began, 0.001)

@@ -44,8 +44,8 @@ async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[
 def compose(
     hold: Hold, subscription: Subscription, events: tuple[NotificationEvent, ...], now: datetime
 ) -> Notification:
-    """The notification of one attempt. Ids, events and timestamp of a batch are equal on every retry (ruling 18);
-    the status in it is the present one (S-112).
+    """The notification of one attempt. Ids, events and timestamp of a batch are equal on every retry (ruling 18): it is
+    of the moment at which its last change was accepted, whenever that happened. Its status is the present one (S-112).
     """
     last = hold.progress.frozen_upto if hold.duty is Duty.EVENTS else hold.progress.number
     return Notification(
@@ -57,7 +57,7 @@ def compose(
         events_since_start=last,
         bundle_id=delivery_id(hold),
         status_id=str(uuid.uuid5(NAMESPACE, delivery_id(hold))),
-        timestamp=events[-1].timestamp if events else now,
+        timestamp=hold.references[-1].change.instant if hold.references else now,
         events=events,
     )
 

@@ -67,7 +67,7 @@ class Round:
     async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
-            async with self.turns.of(urlsplit(subscription.channel.endpoint).netloc):
+            async with self.turns.of(_host(subscription.channel)):
                 hold = await with_references(self.reader, hold)
                 return hold, await self._send(hold, subscription, since)
         except Unavailable:
@@ -97,6 +97,11 @@ class Round:
         notification = compose(hold, subscription, events, datetime.now(UTC))
         body = dialect(base).write_notification(notification, *self.base_urls[base])
         return Dispatch(body, subscription=hold.subscription, notification=notification)
+
+
+def _host(channel: Channel) -> str:
+    """Whose attempts wait for each other: a host's, or those of a channel whose endpoints name none (all mail)."""
+    return urlsplit(channel.endpoint).netloc or channel.type
 
 
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:

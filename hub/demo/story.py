@@ -119,7 +119,7 @@ async def _outage(stage: Stage) -> None:
     async def retried() -> bool:
         return stage.failed_attempts >= enough
 
-    await stage.witness.see("the hub goes on trying", retried, lambda: f"{stage.failed_attempts} failed attempts")
+    await stage.witness.see("the hub goes on trying", retried, lambda: f"failed attempts: {stage.failed_attempts}")
     stage.witness.insist(
         "nothing arrives at a stopped receiver", len(stage.ledger.numbers) == delivered, str(stage.ledger)
     )

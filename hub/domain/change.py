@@ -14,6 +14,8 @@ from typing import Any
 from hub.domain.versions import FhirVersion
 
 Resource = Mapping[str, Any]
+NEVER_CHANGES = frozenset({"SearchParameter", "Subscription", "SubscriptionTopic"})
+"""Types with a life of their own in the hub: nothing that is done to one of them is a change that could be told."""
 
 
 class Interaction(StrEnum):

@@ -55,8 +55,9 @@ class Dispatch:
 class Outcome:
     """The result of one attempt; a value, not an exception.
 
-    ``status`` is the HTTP status, 0 when there was none. ``error`` is "" when delivered, else a code of
-    subscription-error (``dns-resolution-error``, ``no-response``, ``error-response``, S-117).
+    ``status`` is the HTTP status, or the reply code of a mail server; 0 when there was none.
+    ``error`` is "" when delivered, else a code of subscription-error (``dns-resolution-error``, ``no-response``,
+    ``error-response``, S-117).
     ``detail`` is safe to show and to log: never a text of the receiver, never a path or a secret.
     ``retry_after_seconds`` is what the receiver asked for (capped at 24 h), None when it asked for nothing.
     ``duration_seconds`` is the whole attempt.

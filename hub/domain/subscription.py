@@ -61,6 +61,14 @@ class Channel:
     max_count: int = 1
 
 
+WITHOUT_HANDSHAKE = frozenset(
+    {
+        "email",  # no confirmation mail: nobody could answer it (HOUSE ruling 35)
+    }
+)
+"""Channel types whose Subscriptions are active at once (S-076)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubscriptionKey:
     """Which Subscription; ``str()`` of it is its name in the store and in indexes (HOUSE ruling 31)."""
@@ -99,3 +107,8 @@ class Subscription:
     def is_classic(self) -> bool:
         """Neither handshake nor heartbeat nor number goes to its subscriber (S-017, HOUSE ruling 29)."""
         return bool(self.criteria)
+
+    @property
+    def needs_handshake(self) -> bool:
+        """Is its endpoint to answer before events go there (S-075, S-076)?"""
+        return not self.is_classic and self.channel.type not in WITHOUT_HANDSHAKE

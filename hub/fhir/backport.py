@@ -14,9 +14,9 @@ from hub.domain.subscription import Channel, Content, FilterBy, Status, Subscrip
 from hub.domain.versions import FhirVersion
 from hub.fhir.bundles import history_bundle, status_bundle
 from hub.fhir.carriers import status_carrier
-from hub.fhir.classic import accepted_classic, is_classic, read_classic
+from hub.fhir.classic import accepted_classic, has_subject_line, is_classic, read_classic
 from hub.fhir.filters import FilterSyntaxError, read_filter_criteria
-from hub.fhir.headers import MASK, Header, check_headers, kept_values
+from hub.fhir.headers import MASK, Header, kept_values
 from hub.fhir.reading import Json, child, children, text, texts
 from hub.fhir.subscriptions import BACKPORT, ROOT, Limits, SubscriptionChecks
 
@@ -29,6 +29,7 @@ MAX_COUNT = BACKPORT + "backport-max-count"
 IDENTIFIER = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.identifier"
 
 CHANNEL = f"{ROOT}.channel"
+CONTENT = f"{CHANNEL}.payload.extension('{PAYLOAD_CONTENT}')"
 KNOWN_EXTENSIONS = {
     ROOT: frozenset({IDENTIFIER}),
     f"{ROOT}.criteria": frozenset({FILTER_CRITERIA}),
@@ -77,9 +78,13 @@ class BackportDialect:
         return accepted
 
     def mask_headers(self, resource: Json) -> dict[str, Any]:
+        if has_subject_line(resource):
+            return copy.deepcopy(dict(resource))
         return _with_values(resource, [MASK for _ in _headers(child(resource, "channel"))])
 
     def unmask_headers(self, resource: Json, stored: Json) -> dict[str, Any]:
+        if has_subject_line(resource):
+            return copy.deepcopy(dict(resource))
         new, old = child(resource, "channel"), child(stored, "channel")
         endpoints = text(new, "endpoint"), text(old, "endpoint")
         return _with_values(resource, kept_values(_headers(new), _headers(old), *endpoints))
@@ -95,16 +100,15 @@ class BackportDialect:
 def _channel(channel: Json, checks: SubscriptionChecks) -> Channel:
     channel_type = _channel_type(channel, checks)
     headers = _headers(channel)
-    check_headers(headers, [f"{CHANNEL}.header[{index}]" for index in range(len(headers))], checks.problems)
     options = child(channel, "_payload")
     seconds, count = "valueUnsignedInt", "valuePositiveInt"
     return Channel(
         type=channel_type,
         endpoint=checks.endpoint(channel_type, text(channel, "endpoint"), f"{CHANNEL}.endpoint"),
-        headers=tuple(headers),
-        content_type=_content_type(channel, checks),
-        content=_content(options, checks),
-        heartbeat_seconds=checks.heartbeat(_number(channel, HEARTBEAT_PERIOD, seconds, checks)),
+        headers=checks.headers(channel_type, headers, [f"{CHANNEL}.header[{index}]" for index in range(len(headers))]),
+        content_type=_content_type(channel_type, channel, checks),
+        content=checks.may_carry(channel_type, _content(options, checks), f"{CONTENT}.value"),
+        heartbeat_seconds=checks.heartbeat(channel_type, _number(channel, HEARTBEAT_PERIOD, seconds, checks)),
         timeout_seconds=checks.timeout(_number(channel, TIMEOUT, seconds, checks)),
         max_count=checks.max_count(_number(channel, MAX_COUNT, count, checks)),
     )
@@ -121,23 +125,22 @@ def _channel_type(channel: Json, checks: SubscriptionChecks) -> str:
     )
 
 
-def _content_type(channel: Json, checks: SubscriptionChecks) -> str:
+def _content_type(channel_type: str, channel: Json, checks: SubscriptionChecks) -> str:
     mime = text(channel, "payload")
     if not mime:
         checks.problems.add("required", f"{CHANNEL}.payload", "Give the MIME type: application/fhir+json (S-091).")
         return ""
-    return checks.content_type(mime, f"{CHANNEL}.payload")
+    return checks.content_type(channel_type, mime, f"{CHANNEL}.payload")
 
 
 def _content(payload: Json, checks: SubscriptionChecks) -> Content:
-    path = f"{CHANNEL}.payload.extension('{PAYLOAD_CONTENT}')"
     extension = _single(payload, PAYLOAD_CONTENT, f"{CHANNEL}.payload", checks)
     if extension is None:
         checks.problems.add(
-            "required", path, "Say in _payload how much to send: valueCode empty, id-only or full-resource."
+            "required", CONTENT, "Say in _payload how much to send: valueCode empty, id-only or full-resource."
         )
         return Content.EMPTY
-    return checks.content(text(extension, "valueCode"), f"{path}.value")
+    return checks.content(text(extension, "valueCode"), f"{CONTENT}.value")
 
 
 def _number(channel: Json, url: str, name: str, checks: SubscriptionChecks) -> int | None:

@@ -23,7 +23,7 @@ READS = ("GET", "HEAD")
 
 ENTITY_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,14})"')
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-_KEPT = {"POST": ("ifNoneExist",), "PUT": ("ifMatch",), "DELETE": ("ifMatch",)}
+_KEPT = {"POST": ("ifNoneExist",), "PUT": ("ifMatch",), "PATCH": ("ifMatch",), "DELETE": ("ifMatch",)}
 _CONDITIONS = ("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist")
 
 

@@ -29,6 +29,20 @@ def references_in(value: Any) -> Iterator[str]:
             yield from references_in(item)
 
 
+def pointers_in(value: Any, name: str = "") -> Iterator[str]:
+    """Every string that ``with_references`` would look at; ``name`` is the member that holds ``value``."""
+    if isinstance(value, Mapping):
+        for member, item in value.items():
+            yield from pointers_in(item, member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from pointers_in(item, name)
+    elif isinstance(value, str) and name == "div":
+        yield from (found[2] for found in _LINK.finditer(value))
+    elif isinstance(value, str) and _POINTING.fullmatch(name):
+        yield value
+
+
 def with_references(raw: bytes, replacements: Mapping[str, str]) -> bytes:
     """``raw`` with every pointing string that is a key of ``replacements`` replaced; every other byte as it was."""
     if not replacements:

@@ -25,8 +25,9 @@ OPERATIONS = ("status", "events")
 
 _CLASSIC = (
     "Criteria that are the canonical of a topic follow the Subscriptions R5 Backport guide. Criteria that are a search "
-    "with its type (Observation?code=1975-2) make a classic Subscription, by rest-hook: active at once; an empty POST, "
-    "or with a payload the resource by PUT, for every create or update that matches; no handshake, heartbeat or number."
+    "with its type (Observation?code=1975-2) make a classic Subscription: active at once; for every create or update "
+    "that matches an empty POST or, with a payload, the resource by PUT (rest-hook), a mail (email, where there is a "
+    "mail server) or a message (message); no handshake, heartbeat or number."
 )
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
@@ -103,7 +104,7 @@ def _subscription(version: FhirVersion, topics: Sequence[str], explain: dict[str
 
 def _searched(name: str, version: FhirVersion, interactions: Sequence[str]) -> dict[str, Any]:
     """A type with its search parameters, if it has any: Basic on R4 is searched for topics (S-198)."""
-    resource = _resource(name, interactions)
+    resource = _resource(name, version, interactions)
     parameters = offered(name, version)
     if parameters:
         if "search-type" not in interactions:
@@ -112,7 +113,7 @@ def _searched(name: str, version: FhirVersion, interactions: Sequence[str]) -> d
     return resource
 
 
-def _resource(name: str, interactions: Sequence[str] = _RESOURCE_INTERACTIONS) -> dict[str, Any]:
+def _resource(name: str, version: FhirVersion, interactions: Sequence[str]) -> dict[str, Any]:
     ordinary = interactions is _RESOURCE_INTERACTIONS
     return {
         "type": name,
@@ -124,6 +125,7 @@ def _resource(name: str, interactions: Sequence[str] = _RESOURCE_INTERACTIONS) -
         # the live status of a Subscription changes without a new version: an ETag says nothing about it
         "conditionalRead": "not-match" if ordinary else "not-supported",
         "conditionalUpdate": ordinary,
+        **({"conditionalPatch": ordinary} if version is FhirVersion.R5 else {}),  # earlier versions have no word for it
         "conditionalDelete": "single" if ordinary else "not-supported",
     }
 

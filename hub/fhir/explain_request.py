@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hub.domain.change import NO_CHANGE, ChangeId, ChangeName, Interaction, Resource, ResourceChange, ResourceKey
+from hub.domain.change import ChangeId, ChangeName, Interaction, Resource, ResourceChange, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed
 from hub.fhir.reading import Json, children, require_resource_type, text
@@ -31,15 +31,17 @@ class ExplainRequest:
     subscription: dict[str, Any] | None = None
     topic: dict[str, Any] | str | None = None
 
-    def given_change(self, tenant: str, base: FhirVersion) -> ResourceChange:
-        """The states as a change on ``base``; an update without previous has one that is not known."""
+    def given_change(self, tenant: str, base: FhirVersion, at: ChangeId) -> ResourceChange:
+        """The states as a change on ``base``, as if it came ``at`` this place; without previous an update's is not
+        known.
+        """
         assert self.states is not None
         interaction, current, previous = self.states
         state = current if current is not None else previous
         assert state is not None
         key = ResourceKey(tenant, base, str(state.get("resourceType", "")), str(state.get("id", "")))
         known = interaction is Interaction.CREATE or previous is not None
-        return ResourceChange(NO_CHANGE, key, interaction, current, previous, known)
+        return ResourceChange(at, key, interaction, current, previous, known)
 
 
 def read_explain_request(query: Iterable[tuple[str, str]], body: Json | None) -> ExplainRequest:

@@ -47,6 +47,9 @@ def read_external_event(raw: bytes, parameters: Mapping[str, Any], source_base_u
     occasion = Occasion(when, tuple(dict.fromkeys(codes)), tuple(dict.fromkeys(context)))
     (focus,) = places["focus"]
     if "resource" in written[focus]:
+        if "valueReference" in written[focus]:
+            where = f"Parameters.parameter[{focus}]"
+            raise Malformed("focus is a resource or a valueReference, not both", expression=where)
         state = read_state(focus, written, parameter_resources(raw, parameters))
         return ExternalEvent(str(state[1]["resourceType"]), str(state[1]["id"]), state, occasion)
     resource_type, _, identity = _reference(written[focus], focus, source_base_url).partition("/")
@@ -76,9 +79,9 @@ def _places(parameters: Mapping[str, Any]) -> dict[str, list[int]]:
 def _codes(part: Json, place: int) -> list[EventCode]:
     codings = [child(part, "valueCoding"), *children(child(part, "valueCodeableConcept"), "coding")]
     codes = [EventCode(text(each, "system"), text(each, "code")) for each in codings if text(each, "code")]
-    if not codes:
+    if not codes or not all(isinstance(each.get("system", ""), str) for each in codings):
         raise Malformed(
-            "event is a valueCoding, or a valueCodeableConcept with codings; each with its code",
+            "event is a valueCoding, or a valueCodeableConcept with codings; each with its code, a system is a string",
             expression=f"Parameters.parameter[{place}]",
         )
     return codes

@@ -12,9 +12,9 @@ from hub.domain.topic import STRUCTURE_DEFINITION
 from hub.domain.versions import FhirVersion
 from hub.fhir.bundles import status_bundle, subscription_notification_bundle
 from hub.fhir.carriers import subscription_status
-from hub.fhir.headers import MASK, Header, check_headers, kept_values
+from hub.fhir.headers import MASK, Header, kept_values
 from hub.fhir.reading import Json, child, children, text
-from hub.fhir.subscriptions import DEFAULT_CONTENT_TYPE, ROOT, Limits, SubscriptionChecks
+from hub.fhir.subscriptions import DEFAULT_CONTENT_TYPE, DEFAULT_MAIL_TYPE, ROOT, Limits, SubscriptionChecks
 from hub.fhir.topics import COMPARATORS, FILTER_NAME, MODIFIERS, TYPE_NAME
 
 
@@ -74,14 +74,16 @@ def _channel(resource: Json, checks: SubscriptionChecks) -> Channel:
     coding = child(resource, "channelType")
     channel_type = checks.channel_type(text(coding, "system"), text(coding, "code"), f"{ROOT}.channelType")
     headers = _headers(resource)
-    check_headers(headers, [f"{ROOT}.parameter[{index}]" for index in range(len(headers))], checks.problems)
+    mime = text(resource, "contentType") or (DEFAULT_MAIL_TYPE if channel_type == "email" else DEFAULT_CONTENT_TYPE)
+    content = checks.content(text(resource, "content") or Content.EMPTY.value, f"{ROOT}.content")
+    period = checks.whole(resource, "heartbeatPeriod", f"{ROOT}.heartbeatPeriod")
     return Channel(
         type=channel_type,
         endpoint=checks.endpoint(channel_type, text(resource, "endpoint"), f"{ROOT}.endpoint"),
-        headers=tuple(headers),
-        content_type=checks.content_type(text(resource, "contentType") or DEFAULT_CONTENT_TYPE, f"{ROOT}.contentType"),
-        content=checks.content(text(resource, "content") or Content.EMPTY.value, f"{ROOT}.content"),
-        heartbeat_seconds=checks.heartbeat(checks.whole(resource, "heartbeatPeriod", f"{ROOT}.heartbeatPeriod")),
+        headers=checks.headers(channel_type, headers, [f"{ROOT}.parameter[{index}]" for index in range(len(headers))]),
+        content_type=checks.content_type(channel_type, mime, f"{ROOT}.contentType"),
+        content=checks.may_carry(channel_type, content, f"{ROOT}.content"),
+        heartbeat_seconds=checks.heartbeat(channel_type, period),
         timeout_seconds=checks.timeout(checks.whole(resource, "timeout", f"{ROOT}.timeout")),
         max_count=checks.max_count(checks.whole(resource, "maxCount", f"{ROOT}.maxCount")),
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hub.domain.mail import read_mail_form, read_mailto
 from hub.domain.subscription import Content, Status
 from hub.domain.versions import FhirVersion
+from hub.fhir.headers import Header, check_headers
 from hub.fhir.json import read_instant
 from hub.fhir.reading import Json, Problems, refuse_modifiers, require_resource_type, text, whole
 from hub.fhir.structure import structural_issues
@@ -18,6 +20,7 @@ from hub.fhir.topics import CANONICAL_URL
 CHANNEL_TYPES = "http://terminology.hl7.org/CodeSystem/subscription-channel-type"
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 DEFAULT_CONTENT_TYPE = "application/fhir+json"
+DEFAULT_MAIL_TYPE = "text/plain"
 
 _CANONICAL = re.compile(CANONICAL_URL.pattern + r"(?:\|[^\s|#?]+)?")
 _HTTP_URL = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
@@ -34,9 +37,14 @@ class Limits:
     """What this hub offers and within which bounds; values outside are clamped and returned (S-080, S-101).
 
     ``channel_types`` are codes of subscription-channel-type, or ``system|code`` for a custom channel.
+    ``switched_off`` says of a channel type that this hub could offer what its operator must set for it.
+    ``full_resource_by_mail`` is the operator's word that whole resources may go by mail (HOUSE ruling 35).
     """
 
-    channel_types: frozenset[str] = frozenset({"rest-hook"})
+    channel_types: frozenset[str] = frozenset({"rest-hook", "message"})
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+    full_resource_by_mail: bool = False
+    min_mail_heartbeat_seconds: int = 3600
     default_timeout_seconds: int = 15
     max_timeout_seconds: int = 120
     min_heartbeat_seconds: int = 10
@@ -101,7 +109,7 @@ class SubscriptionChecks:
         name = code if system in ("", CHANNEL_TYPES) else f"{system}|{code}"
         offered = self.limits.channel_types
         if name not in offered:
-            use = f"use {', '.join(sorted(offered))}."
+            use = self.limits.switched_off.get(name) or f"use {', '.join(sorted(offered))}."
             self.problems.add(
                 "not-supported" if code else "required", path, f"Channel type {name!r} is not offered: {use}"
             )
@@ -109,29 +117,63 @@ class SubscriptionChecks:
 
     def endpoint(self, channel_type: str, url: str, path: str) -> str:
         """An absolute URL (S-153); which addresses may be called is judged elsewhere. A websocket needs none."""
-        if channel_type == "rest-hook" and not _HTTP_URL.fullmatch(url):
+        if channel_type == "email":
+            self._mailto(url, path)
+        elif channel_type in ("rest-hook", "message") and not _HTTP_URL.fullmatch(url):
             self.problems.add(
                 "value" if url else "required", path, "Give the absolute http(s) URL that notifications are sent to."
             )
+        elif channel_type == "message" and "?" in url:
+            self.problems.add("value", path, "Give the base of a FHIR server, without ?: messages go to its operation.")
         elif channel_type != "websocket" and not _ABSOLUTE_URL.fullmatch(url):
             self.problems.add("value" if url else "required", path, "Give the absolute URL of the receiver.")
         return url
 
-    def content_type(self, mime: str, path: str) -> str:
-        """A MIME type the hub writes, in the FHIR version of this base (S-005)."""
-        parts = _JSON_MIME.fullmatch(mime.strip())
+    def _mailto(self, url: str, path: str) -> None:
+        """One recipient and nothing else (S-170, S-175)."""
+        try:
+            read_mailto(url)
+        except ValueError as reason:
+            self.problems.add("value" if url else "required", path, f"No mail can be sent to this endpoint: {reason}.")
+
+    def content_type(self, channel_type: str, mime: str, path: str) -> str:
+        """A MIME type the hub writes on this channel, in the FHIR version of this base (S-005, S-170, S-172)."""
         own = self.version.mime_parameter
-        if parts is None:
-            self.problems.add(
-                "not-supported",
-                path,
-                f"Notifications are written as application/fhir+json or application/json, fhirVersion={own}.",
-            )
-        elif parts["version"] and parts["version"].strip('"') != own:
+        if channel_type == "email":
+            try:
+                version = read_mail_form(mime).fhir_version
+            except ValueError as reason:
+                self.problems.add("not-supported", path, f"This cannot be sent by mail: {reason}.")
+                return mime
+        else:
+            parts = _JSON_MIME.fullmatch(mime.strip())
+            if parts is None:
+                said = f"Notifications are written as application/fhir+json or application/json, fhirVersion={own}."
+                self.problems.add("not-supported", path, said)
+                return mime
+            version = (parts["version"] or "").strip('"')
+        if version and version != own:
             self.problems.add(
                 "not-supported", path, f"Notifications of this base are written in fhirVersion={own}: use that or none."
             )
         return mime
+
+    def headers(self, channel_type: str, headers: Sequence[Header], paths: Sequence[str]) -> tuple[Header, ...]:
+        """HTTP headers (S-151). A mail takes none: each could change what it says or where it goes (S-174)."""
+        if channel_type != "email":
+            check_headers(headers, paths, self.problems)
+        elif headers:
+            self.problems.add(
+                "not-supported", paths[0], "Mail takes no headers; the hub writes them all: leave these out."
+            )
+        return tuple(headers)
+
+    def may_carry(self, channel_type: str, content: Content, path: str) -> Content:
+        """Whole resources go by mail only when the operator said so: SMTP is no safe channel (S-175, ruling 35)."""
+        if channel_type == "email" and content is Content.FULL_RESOURCE and not self.limits.full_resource_by_mail:
+            said = "Whole resources do not go by mail here: use empty or id-only, or the operator sets "
+            self.problems.add("security", path, f"{said}HUB_EMAIL_FULL_RESOURCE=1.")
+        return content
 
     def content(self, code: str, path: str) -> Content:
         if code not in list(Content):
@@ -149,10 +191,11 @@ class SubscriptionChecks:
             return None
         return number
 
-    def heartbeat(self, seconds: int | None) -> int:
-        """0 for none; else within the limits (S-101)."""
+    def heartbeat(self, channel_type: str, seconds: int | None) -> int:
+        """0 for none; else within the limits (S-101). People read mail: not one every few seconds."""
         limits = self.limits
-        return min(max(seconds, limits.min_heartbeat_seconds), limits.max_heartbeat_seconds) if seconds else 0
+        least = limits.min_mail_heartbeat_seconds if channel_type == "email" else limits.min_heartbeat_seconds
+        return min(max(seconds, least), limits.max_heartbeat_seconds) if seconds else 0
 
     def timeout(self, seconds: int | None) -> int:
         wanted = self.limits.default_timeout_seconds if seconds is None else seconds

@@ -26,7 +26,9 @@ _INCOMPLETE = ("http://hl7.org/fhir/StructureDefinition/valueset-unclosed", "val
 class ValueSets(Protocol):
     """What may be asked about ValueSets. ``url`` is a canonical, with or without ``|version``."""
 
-    def knows(self, url: str) -> bool: ...
+    def __hash__(self) -> int: ...
+
+    def holds(self, url: str) -> bool: ...
 
     def contains(self, url: str, system: str | None, code: str) -> bool | None:
         """Is the code in the ValueSet? ``system`` "" is none, None is not said (an element of type code).
@@ -75,7 +77,7 @@ class HeldValueSets:
     def __len__(self) -> int:
         return len({held.canonical for held in self._by_canonical.values()})
 
-    def knows(self, url: str) -> bool:
+    def holds(self, url: str) -> bool:
         return url in self._by_canonical
 
     def contains(self, url: str, system: str | None, code: str) -> bool | None:

@@ -11,6 +11,7 @@ from hub.fhirpath.errors import FHIRPathError, FHIRPathUnsupported
 from hub.fhirpath.evaluation import Compiled, Types
 from hub.fhirpath.syntax import Call, Member, Node
 from hub.fhirpath.types import TypeTest
+from hub.fhirpath.value_sets import ValueSets
 
 
 class Compiling(Protocol):
@@ -18,12 +19,36 @@ class Compiling(Protocol):
 
     facts: Definitions
     text: str
+    settings: Settings
+    uses_now: bool
+    """Does the expression ask for the moment of the evaluation?"""
 
     def compile(self, node: Node, scope: Types) -> Compiled:
         """Compile ``node`` where ``$this`` is of the types ``scope``."""
 
+    def compile_apart(self, node: Node, scope: Types) -> Compiled:
+        """Compile ``node``; what it defines is known in it only."""
+
+    def compile_criteria(self, node: Node, types: Types) -> Compiled:
+        """Compile what is evaluated for each of several items, which have these types."""
+
+    def define(self, name: str, types: Types) -> str | None:
+        """Make ``%name`` known to what is compiled after this; its key, None when the name is taken."""
+
     def type_test(self, name: str, node: Node, *, selecting: bool) -> TypeTest:
         """The test for a type written at ``node``; raises FHIRPathError when there is no such type."""
+
+
+CHARACTERS_PER_COST = 16
+"""So many characters of an expression do about as much work as visiting an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an expression may use besides the data: ``now`` (it is then given with each evaluation), value sets."""
+
+    now_allowed: bool = False
+    value_sets: ValueSets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +62,16 @@ class FunctionCall:
 
     def criteria(self, index: int = 0) -> Compiled:
         """An argument that is evaluated for each item of the source, which is its ``$this``."""
-        return self.compiler.compile(self.node.arguments[index], self.source.types)
+        return self.compiler.compile_criteria(self.node.arguments[index], self.source.types)
 
     def argument(self, index: int = 0) -> Compiled:
         """An argument that is evaluated once, with the ``$this`` around the call."""
-        return self.compiler.compile(self.node.arguments[index], self.scope)
+        return self.compiler.compile_apart(self.node.arguments[index], self.scope)
+
+    def cost(self, index: int = 0) -> int:
+        """What it costs to evaluate an argument once: as much as it is long."""
+        node = self.node.arguments[index]
+        return 1 + (node.end - node.start) // CHARACTERS_PER_COST
 
     @property
     def count(self) -> int:

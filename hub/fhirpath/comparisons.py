@@ -48,6 +48,8 @@ def equal_collections(env: Environment, left: Items, right: Items) -> bool | Non
         return None
     if len(left) != len(right):
         return False
+    if len(left) == 1 and left[0][1].__class__ is not dict is not right[0][1].__class__:
+        return equal(left[0], right[0])
     env.spend_on(left)
     answer: bool | None = True
     for one, other in zip(left, right, strict=True):
@@ -75,8 +77,10 @@ def equivalence(left: Compiled, right: Compiled, *, negated: bool) -> Compiled:
 def _same_in_any_order(env: Environment, left: Items, right: Items) -> bool:
     remaining = list(right)
     for item in left:
-        env.spend(len(remaining))
         spend_on_element(env, item)
+        for other in remaining:
+            env.spend(1)
+            spend_on_element(env, other)
         place = next((index for index, other in enumerate(remaining) if equivalent(item, other)), None)
         if place is None:
             return False
@@ -116,6 +120,13 @@ def membership(element: Compiled, container: Compiled) -> Compiled:
             return None
         if known is not None and isinstance(item[1], str) and item[0] in STRINGS:
             return item[1] in known
-        return any(equal(item, other) for other in env.spend_on(container.items(env, this)))
+        others = env.spend_on(container.items(env, this))
+        return any(_paid_equal(env, item, other) for other in others)
 
     return condition(truth)
+
+
+def _paid_equal(env: Environment, one: Item, other: Item) -> bool:
+    spend_on_element(env, one)
+    spend_on_element(env, other)
+    return equal(one, other) is True

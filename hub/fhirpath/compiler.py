@@ -6,18 +6,17 @@ does not exist is an error now, not an empty collection later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from hub.fhir.definitions import PRIMITIVES, Definitions
 from hub.fhirpath import arithmetic, comparisons, logic, sets
-from hub.fhirpath.call import FunctionCall
-from hub.fhirpath.errors import FHIRPathError, FHIRPathUnsupported
+from hub.fhirpath.call import FunctionCall, Settings
+from hub.fhirpath.errors import FHIRPathError
 from hub.fhirpath.evaluation import (
     INTEGER,
     Compiled,
     Environment,
-    Run,
-    Single,
     Types,
     collection,
     condition,
@@ -27,12 +26,12 @@ from hub.fhirpath.evaluation import (
     singleton,
     this_item,
 )
-from hub.fhirpath.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
 from hub.fhirpath.functions import FUNCTIONS, UNSUPPORTED
-from hub.fhirpath.items import Item, Items
-from hub.fhirpath.navigation import Readers, json_name
+from hub.fhirpath.functions.filtering import EMPTY_OF_EMPTY, is_of_type, of_type
+from hub.fhirpath.functions.subsetting import at, numbered
+from hub.fhirpath.items import Item
 from hub.fhirpath.references import target_type
-from hub.fhirpath.subsetting import at, numbered
+from hub.fhirpath.steps import Steps, concrete
 from hub.fhirpath.syntax import (
     Binary,
     Call,
@@ -50,19 +49,47 @@ from hub.fhirpath.syntax import (
 from hub.fhirpath.types import TypeTest
 from hub.fhirpath.variables import variable
 
-_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
+NOTHING_BUT_THE_DATA = Settings()
+MAX_WORK = 10_000
+"""Nodes that are compiled for one expression. The longest one in the standard has 301."""
 
 
 class Compiler:
     """Compiles the nodes of one expression. ``root_types`` are those of the resource, None when it may be any."""
 
-    def __init__(self, text: str, facts: Definitions, root_types: Types) -> None:
+    def __init__(
+        self, text: str, facts: Definitions, root_types: Types, settings: Settings = NOTHING_BUT_THE_DATA
+    ) -> None:
         self.text = text
         self.facts = facts
-        self._root_types = self._concrete(root_types)
+        self.settings = settings
+        self.uses_now = False
+        self._steps = Steps(text, facts)
+        self._root_types = concrete(root_types)
+        self._variables: dict[str, tuple[str, Types]] = {}
+        self._work = 0
+        self._wanted: dict[int, Compiled | None] = {}
+        self._aggregating = 0
 
     def compile(self, node: Node, scope: Types) -> Compiled:
         """Compile ``node`` where ``$this`` is of the types ``scope``."""
+        self._work += 1
+        if self._work > MAX_WORK:
+            advice = "Make it shorter, or nest repeat() less: its argument is compiled for all types that it leads to."
+            raise FHIRPathError("The expression is too involved", self.text, node.start, advice)
+        compiled = self._compiled(node, scope)
+        if id(node) in self._wanted:
+            self._wanted[id(node)] = compiled
+        return compiled
+
+    def compile_parts(self, tree: Node, parts: Sequence[Node], scope: Types) -> list[Compiled]:
+        """Compile ``tree`` once, and give back what these nodes of it were made into."""
+        self._wanted, self._work = dict.fromkeys(map(id, parts)), 0
+        self.compile_apart(tree, scope)
+        compiled, self._wanted = self._wanted, {}
+        return [found for part in parts if (found := compiled[id(part)]) is not None]
+
+    def _compiled(self, node: Node, scope: Types) -> Compiled:
         match node:
             case Literal():
                 return constant((node.type, node.value, None))
@@ -77,7 +104,7 @@ class Compiler:
             case Call():
                 return self._call(node, scope)
             case Indexer():
-                return numbered(self.compile(node.source, scope), self.compile(node.index, scope), at)
+                return numbered(self.compile(node.source, scope), self.compile_apart(node.index, scope), at)
             case Sign():
                 return self._sign(node, scope)
             case Chain():
@@ -88,10 +115,28 @@ class Compiler:
                 return self._type_operation(node.operator, node.operand, node.type_name, node, scope)
         raise AssertionError(f"no such node: {node}")
 
-    def _concrete(self, types: Types) -> Types:
-        return None if types is None or types & _ABSTRACT else types
+    def compile_apart(self, node: Node, scope: Types) -> Compiled:
+        """Compile ``node``; a variable that it defines is known in it only."""
+        outer = self._variables
+        compiled = self.compile(node, scope)
+        self._variables = outer
+        return compiled
+
+    def compile_criteria(self, node: Node, types: Types) -> Compiled:
+        """Compile what is evaluated for each of several items, which have these types."""
+        return self.compile_apart(node, types)
+
+    def define(self, name: str, types: Types) -> str | None:
+        """Make ``%name`` known to what is compiled after this; its key, None when the name is taken."""
+        if name in self._variables or variable(name, None) is not None:
+            return None
+        key = f"{name}#{len(self._variables)}"
+        self._variables = {**self._variables, name: (key, types)}
+        return key
 
     def _variable(self, node: Variable) -> Compiled:
+        if node.name in self._variables:
+            return _defined(*self._variables[node.name])
         found = variable(node.name, self._root_types)
         if found is None:
             advice = "Known are %current, %previous, %resource, %context, %rootResource, %ucum, %sct and %loinc."
@@ -100,27 +145,29 @@ class Compiler:
 
     def _special(self, node: Special, scope: Types) -> Compiled:
         if node.name == "this":
-            return this_item(self._concrete(scope))
+            return this_item(concrete(scope))
         if node.name == "index":
             return collection(lambda env, _this: [("System.Integer", env.index, None)], INTEGER)
-        if node.name == "total":
-            advice = "It belongs to aggregate(), which is not supported; use count()."
-            raise FHIRPathUnsupported("$total is not supported", self.text, node.start, advice)
-        raise FHIRPathError(f"Unknown name ${node.name}", self.text, node.start, "Write $this or $index.")
+        if node.name == "total" and self._aggregating:
+            return collection(lambda env, _this: getattr(env, "total", []))
+        advice = "Write $this, $index, or inside of aggregate() $total."
+        raise FHIRPathError(f"${node.name} is not known here", self.text, node.start, advice)
 
     def _member(self, node: Member, scope: Types) -> Compiled:
         if node.source is not None:
-            return self._step(self.compile(node.source, scope), node)
-        scope = self._concrete(scope)
-        is_element = scope is not None and any(self._element_types(type_, node.name) != frozenset() for type_ in scope)
+            return self._steps.step(self.compile(node.source, scope), node)
+        scope = concrete(scope)
+        is_element = scope is not None and any(
+            self._steps.element_types(type_, node.name) != frozenset() for type_ in scope
+        )
         if not is_element and node.name[:1].isupper():
             return self._type_prefix(node, scope)
-        return self._step(this_item(scope), node)
+        return self._steps.step(this_item(scope), node)
 
     def _type_prefix(self, node: Member, scope: Types) -> Compiled:
         """``Patient`` at the start of a path: the item, if it is a Patient (S-240)."""
         test = self.type_test(node.name, node, selecting=False)
-        types = self._concrete(test.types)
+        types = concrete(test.types)
         if scope and scope <= self.facts.resource_types:
             matching = frozenset(type_ for type_ in scope if test[type_])
             if not matching:
@@ -128,51 +175,6 @@ class Compiler:
             if matching == scope:
                 return this_item(scope)
         return one_item(lambda _env, this: this if this is not None and test[this[0]] else None, types)
-
-    def _step(self, source: Compiled, node: Member) -> Compiled:
-        types = self._types_below(source.types, node)
-        if source.constant == ():
-            return nothing(types)
-        readers = Readers(self.facts, node.name)
-        if source.single is not None:
-            return collection(_step_from_one(source.single, readers), types)
-        return collection(_step_from_each(source.items, readers), types)
-
-    def _types_below(self, types: Types, node: Member) -> Types:
-        """The types of the element ``node.name`` of items of these types; raises FHIRPathError when none has it."""
-        types = self._concrete(types)
-        if not types:
-            return None
-        below: frozenset[str] = frozenset()
-        for type_ in types:
-            found = self._element_types(type_, node.name)
-            if found is None:
-                return None
-            below |= found
-        if not below:
-            raise self._no_element(sorted(types), node)
-        return self._concrete(below)
-
-    def _element_types(self, type_: str, name: str) -> Types:
-        """The types of one element; none when there is no such element, None when they are not known."""
-        element = None if type_.startswith("System.") else self.facts.element(type_, name)
-        if element is None:
-            return frozenset()
-        return frozenset(element.types) if element.choice else self._concrete(frozenset({element.path}))
-
-    def _no_element(self, types: list[str], node: Member) -> FHIRPathError:
-        place = node.end - len(node.name)
-        names = {name: type_ for type_ in types for name in self.facts.element_names(type_)}
-        for name, type_ in names.items():
-            element = self.facts.element(type_, name)
-            for choice in element.types if element is not None and element.choice else ():
-                if json_name(name, choice) == node.name:
-                    advice = f"Write {name}.ofType({choice})."
-                    return FHIRPathError(f"{type_} has no element {node.name}", self.text, place, advice)
-        close = get_close_matches(node.name, names, n=1)
-        advice = f"Did you mean {close[0]}?" if close else "See its page in the standard for the elements it has."
-        owner = " or ".join(types) if len(types) <= 3 else "None of the possible types"
-        return FHIRPathError(f"{owner} has no element {node.name}", self.text, place, advice)
 
     def _call(self, node: Call, scope: Types) -> Compiled:
         if node.name in ("is", "ofType") and node.source is not None and _is_resolve(node.source):
@@ -189,13 +191,20 @@ class Compiler:
         if not function.fewest <= call.count <= function.most:
             counts = f"{function.fewest}" if function.fewest == function.most else f"{function.fewest}-{function.most}"
             raise call.refused(f"has {call.count} arguments", f"Give it {counts}.")
+        self._refuse_order_of_tree(node, call)
+        self._aggregating += node.name == "aggregate"
         compiled = function.build(call)
+        self._aggregating -= node.name == "aggregate"
         return nothing(compiled.types) if source.constant == () and node.name in EMPTY_OF_EMPTY else compiled
+
+    def _refuse_order_of_tree(self, node: Call, call: FunctionCall) -> None:
+        if node.name in _ORDERED and isinstance(node.source, Call) and node.source.name in _UNORDERED:
+            raise call.refused(f"needs an order, {node.source.name}() has none", "Name the element that you mean.")
 
     def _source(self, node: Call, scope: Types) -> Compiled:
         if node.source is not None:
             return self.compile(node.source, scope)
-        return this_item(self._concrete(scope))
+        return this_item(concrete(scope))
 
     def _type_name_of(self, node: Call, scope: Types) -> TypeTest:
         call = FunctionCall(self, node, constant(), scope)
@@ -233,26 +242,26 @@ class Compiler:
             item = singleton(references(env, this))
             if item is None:
                 return None
-            type_ = target_type(item, env.resource, facts)
+            type_ = target_type(item, env, facts)
             return type_ is not None and test[type_]
 
         return condition(truth)
 
     def _sign(self, node: Sign, scope: Types) -> Compiled:
-        operand = self.compile(node.operand, scope)
+        operand = self.compile_apart(node.operand, scope)
         if any(item[0] not in _SIGNED for item in operand.constant or ()):
             advice = "Only numbers and quantities have a sign."
             raise FHIRPathError(f"Unexpected {node.operator!r}", self.text, node.start, advice)
         return arithmetic.negation(operand) if node.operator == "-" else operand
 
     def _chain(self, node: Chain, scope: Types) -> Compiled:
-        operands = [self.compile(operand, scope) for operand in node.operands]
+        operands = [self.compile_apart(operand, scope) for operand in node.operands]
         if node.operator == "|":
             return sets.union(operands)
         return logic.conjunction(operands) if node.operator == "and" else logic.disjunction(operands)
 
     def _binary(self, node: Binary, scope: Types) -> Compiled:
-        left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        left, right = self.compile_apart(node.left, scope), self.compile_apart(node.right, scope)
         match node.operator:
             case "=" | "!=":
                 return comparisons.equality(left, right, negated=node.operator == "!=")
@@ -270,40 +279,18 @@ class Compiler:
                 return logic.implication(left, right)
             case "&":
                 return arithmetic.concatenation(left, right)
-        self._refuse_calculating(node, left, right)
         return arithmetic.arithmetic(node.operator, left, right)
-
-    def _refuse_calculating(self, node: Binary, *operands: Compiled) -> None:
-        for operand in operands:
-            if operand.types and not operand.types.isdisjoint(_NOT_CALCULATED):
-                advice = "Dates and quantities can be compared, not calculated with: write the result."
-                problem = f"{node.operator} is not supported for dates and quantities"
-                raise FHIRPathUnsupported(problem, self.text, node.left.end, advice)
-
-
-def _step_from_one(source: Single, readers: Readers) -> Run:
-    def run(env: Environment, this: Item | None) -> Items:
-        found: Items = []
-        item = source(env, this)
-        if item is not None:
-            readers[item[0]](item, found)
-        return env.spend_on(found) if len(found) > 1 else found
-
-    return run
-
-
-def _step_from_each(source: Run, readers: Readers) -> Run:
-    def run(env: Environment, this: Item | None) -> Items:
-        found: Items = []
-        for item in source(env, this):
-            readers[item[0]](item, found)
-        return env.spend_on(found) if len(found) > 1 else found
-
-    return run
 
 
 _SIGNED = frozenset({"System.Integer", "System.Decimal", "System.Quantity"})
-_NOT_CALCULATED = frozenset({"System.Date", "System.DateTime", "System.Time", "System.Quantity"})
+
+
+_ORDERED = frozenset({"skip", "take", "first", "last", "tail"})
+_UNORDERED = frozenset({"children", "descendants"})
+
+
+def _defined(key: str, types: Types) -> Compiled:
+    return collection(lambda env, _this: env.variables[key], types)
 
 
 def _is_resolve(node: Node) -> bool:

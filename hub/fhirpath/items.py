@@ -8,7 +8,7 @@ None. Plain tuples, because every step of every expression makes some.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,13 +21,32 @@ Item = tuple[str, Any, Any]
 Items = list[Item]
 
 STRINGS = frozenset(
-    {"System.String", "string", "code", "id", "markdown", "uri", "url", "canonical", "oid", "uuid", "base64Binary"}
+    {
+        "System.String",
+        "string",
+        "code",
+        "id",
+        "markdown",
+        "uri",
+        "url",
+        "canonical",
+        "oid",
+        "uuid",
+        "base64Binary",
+        "xhtml",
+    }
 )
 NUMBERS = frozenset(
     {"System.Integer", "System.Decimal", "integer", "decimal", "positiveInt", "unsignedInt", "integer64"}
 )
 TEMPORALS = frozenset({"date", "dateTime", "instant", "time"})
 QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity", "SimpleQuantity"})
+
+MEASURES = QUANTITIES | {"System.Quantity"}
+TEMPORAL_TYPES = TEMPORALS | {"System.Date", "System.DateTime", "System.Time"}
+
+_LONGEST_TEMPORAL = 40
+"""Characters. What is longer is no date, and shall not be remembered as one that is none."""
 
 TRUE: Item = ("System.Boolean", True, None)
 FALSE: Item = ("System.Boolean", False, None)
@@ -44,16 +63,13 @@ def value_of(item: Item) -> Any:
     Raises FHIRPathEvaluationError when the JSON is no value of its type.
     """
     type_, value, _ = item
-    if value is None:
-        return None
-    if type_ in STRINGS:
-        return _string(type_, value)
-    if type_ in NUMBERS:
-        return _number(type_, value)
-    if type_ in TEMPORALS:
-        return _temporal(type_, value)
-    if type_ == "boolean" and not isinstance(value, bool):
-        raise FHIRPathEvaluationError(f"{type(value).__name__} is no boolean")
+    read = _READ.get(type_)
+    return value if read is None or value is None else read(type_, value)
+
+
+def _boolean(type_: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return value
 
 
@@ -76,11 +92,19 @@ def _number(type_: str, value: Any) -> int | Decimal:
 
 def _temporal(type_: str, value: Any) -> Temporal:
     parsed = None
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _LONGEST_TEMPORAL:
         parsed = temporal.parse_time(value) if type_ == "time" else temporal.parse(value)
     if parsed is None:
         raise FHIRPathEvaluationError(f"{type(value).__name__} is no {type_}")
     return parsed
+
+
+_READ: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(STRINGS, _string),
+    **dict.fromkeys(NUMBERS, _number),
+    **dict.fromkeys(TEMPORALS, _temporal),
+    "boolean": _boolean,
+}
 
 
 def quantity_of(item: Item) -> Quantity | None:
@@ -107,6 +131,8 @@ def identity(value: Any) -> Hashable:
         return tuple(identity(child) for child in value)
     if isinstance(value, Temporal):
         return (value.kind == "time", value.instant_fields, value.offset is None)
+    if isinstance(value, Quantity):
+        return value.identity
     assert isinstance(value, Hashable)
     return value
 
@@ -119,8 +145,10 @@ def item_identity(item: Item) -> Hashable:
 
 def equal(one: Item, other: Item) -> bool | None:
     """``=`` of two items; None when it cannot be known."""
-    if one[0] == "System.Quantity" or other[0] == "System.Quantity":
-        return _equal_quantities(quantity_of(one), quantity_of(other))
+    if one[0] in STRINGS and other[0] in STRINGS and isinstance(one[1], str) and isinstance(other[1], str):
+        return one[1] == other[1]
+    if one[0] in MEASURES or other[0] in MEASURES:
+        return _equal_quantities(one, other)
     mine, theirs = value_of(one), value_of(other)
     if mine is None or theirs is None:
         return None
@@ -132,22 +160,21 @@ def equal(one: Item, other: Item) -> bool | None:
     return identity(mine) == identity(theirs)
 
 
-def _equal_quantities(one: Quantity | None, other: Quantity | None) -> bool | None:
-    if one is None or other is None:
-        return None
-    _require_same_unit(one, other)
-    return one.value == other.value
-
-
-def _require_same_unit(one: Quantity, other: Quantity) -> None:
-    if one.unit != other.unit:
-        raise FHIRPathEvaluationError(
-            f"units are not converted: {one.unit!r:.20} and {other.unit!r:.20} do not compare"
-        )
+def _equal_quantities(one: Item, other: Item) -> bool | None:
+    """A FHIR Quantity that is no measurement (``< 5``, a unit of no system) equals only its like, member by member."""
+    if {one[0], other[0]} <= QUANTITIES and identity(one[1]) == identity(other[1]):
+        return True
+    mine, theirs = quantity_of(one), quantity_of(other)
+    order = None if mine is None or theirs is None else mine.compare(theirs)
+    if order is None:
+        return False if {one[0], other[0]} <= QUANTITIES else None
+    return order == 0
 
 
 def equivalent(one: Item, other: Item) -> bool:
     """``~`` of two items: strings without case and spacing, decimals at the lesser precision, never unknown."""
+    if one[0] in MEASURES or other[0] in MEASURES:
+        return _equivalent_quantities(one, other)
     mine, theirs = value_of(one), value_of(other)
     if isinstance(mine, str) and isinstance(theirs, str):
         return " ".join(mine.casefold().split()) == " ".join(theirs.casefold().split())
@@ -158,12 +185,24 @@ def equivalent(one: Item, other: Item) -> bool:
     return equal(one, other) is True
 
 
+def _equivalent_quantities(one: Item, other: Item) -> bool:
+    mine, theirs = quantity_of(one), quantity_of(other)
+    if mine is None or theirs is None:
+        return equal(one, other) is True
+    exact, converted = mine.value, theirs.in_unit_of(mine)
+    if converted is None:
+        return False
+    # The unit with the fewer digits decides how exactly the two are looked at: 4 'g' ~ 4040 'mg'.
+    back = mine.in_unit_of(theirs)
+    return _rounded_alike(exact, converted) or (back is not None and _rounded_alike(back, theirs.value))
+
+
 def _rounded_alike(one: int | Decimal, other: int | Decimal) -> bool:
     places = min(_places(one), _places(other))
     try:
         return round(Decimal(one), places) == round(Decimal(other), places)
-    except ArithmeticError as error:
-        raise FHIRPathEvaluationError("a number is too large to be rounded") from error
+    except ArithmeticError:
+        return one == other  # too large to have places
 
 
 def _places(number: int | Decimal) -> int:
@@ -176,12 +215,12 @@ def order(one: Item, other: Item) -> int | None:
 
     Raises FHIRPathEvaluationError when the two have no order.
     """
-    if one[0] == "System.Quantity" or other[0] == "System.Quantity" or {one[0], other[0]} <= QUANTITIES:
-        return _order_quantities(quantity_of(one), quantity_of(other))
+    if one[0] in MEASURES or other[0] in MEASURES:
+        return _order_quantities(one, other)
     mine, theirs = value_of(one), value_of(other)
     if mine is None or theirs is None:
         return None
-    if isinstance(mine, Temporal) and isinstance(theirs, Temporal) and mine.comparable(theirs):
+    if mine.__class__ is theirs.__class__ is Temporal and mine.comparable(theirs):
         return mine.compare(theirs)
     both_strings = isinstance(mine, str) and isinstance(theirs, str)
     both_numbers = one[0] in NUMBERS and other[0] in NUMBERS
@@ -190,8 +229,8 @@ def order(one: Item, other: Item) -> int | None:
     raise FHIRPathEvaluationError(f"{one[0]} and {other[0]} have no order")
 
 
-def _order_quantities(one: Quantity | None, other: Quantity | None) -> int | None:
-    if one is None or other is None:
-        return None
-    _require_same_unit(one, other)
-    return (one.value > other.value) - (one.value < other.value)
+def _order_quantities(one: Item, other: Item) -> int | None:
+    if not {one[0], other[0]} <= MEASURES | NUMBERS:
+        raise FHIRPathEvaluationError(f"{one[0]} and {other[0]} have no order")
+    mine, theirs = quantity_of(one), quantity_of(other)
+    return None if mine is None or theirs is None else mine.compare(theirs)

@@ -25,6 +25,8 @@ from hub.fhirpath.syntax import (
 
 MAX_DEPTH = 64
 """Levels of the tree. Keeps parsing, compiling and evaluating far from Python's recursion limit."""
+MAX_DIGITS = 28
+"""Digits of a number: what a Decimal keeps exactly through calculations."""
 
 _CHAINED = frozenset({"and", "or", "|"})
 _LEVELS = (
@@ -222,10 +224,13 @@ class _Parser:
     def _number(self) -> Node:
         token = self._take()
         unit = self._token
+        if len(token.text) > MAX_DIGITS:
+            advice = f"Write at most {MAX_DIGITS} digits."
+            raise FHIRPathError("This number is too long", self._text, token.start, advice)
         value = Decimal(token.text)
         if unit.kind is Kind.STRING or (unit.kind is Kind.NAME and unit.text in CALENDAR_UNITS):
             self._take()
-            quantity = Quantity.written(value, unit.text, calendar=unit.kind is Kind.NAME)
+            quantity = Quantity.written(value, unit.text)
             return Literal(type="System.Quantity", value=quantity, start=token.start, end=unit.end)
         if "." in token.text:
             return Literal(type="System.Decimal", value=value, start=token.start, end=token.end)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hub.fhir.definitions import Definitions
+from hub.fhirpath.evaluation import Environment
 from hub.fhirpath.items import Item
 from hub.fhirpath.navigation import resource_type
 
 
-def target_type(item: Item, resource: Item | None, facts: Definitions) -> str | None:
+def target_type(item: Item, env: Environment, facts: Definitions) -> str | None:
     """The type that ``item`` (a Reference, or a uri) points to; None when it does not say.
 
     In this order: Reference.type, the contained resource of ``#id``, the type in the URL. A reference that has only an
@@ -24,7 +25,7 @@ def target_type(item: Item, resource: Item | None, facts: Definitions) -> str | 
     if not isinstance(value, str):
         return None
     if value.startswith("#"):
-        return _contained_type(value[1:], resource, facts)
+        return _contained_type(value[1:], env, facts)
     return _type_in_url(value, facts)
 
 
@@ -37,13 +38,14 @@ def _type_in_url(url: str, facts: Definitions) -> str | None:
     return candidate if candidate in facts.resource_types else None
 
 
-def _contained_type(identity: str, resource: Item | None, facts: Definitions) -> str | None:
+def _contained_type(identity: str, env: Environment, facts: Definitions) -> str | None:
+    resource = env.resource
     if resource is None:
         return None
     if not identity:
         return resource[0]
     contained: Any = resource[1].get("contained")
-    for candidate in contained if isinstance(contained, list) else []:
+    for candidate in env.spend_on(contained) if isinstance(contained, list) else []:
         if isinstance(candidate, dict) and candidate.get("id") == identity:
             found = resource_type(candidate, facts)
             return found if found in facts.resource_types else None

@@ -39,6 +39,15 @@ class Temporal:
     def __str__(self) -> str:
         return self.text
 
+    @classmethod
+    def made(cls, kind: Kind, fields: tuple[Field, ...], offset: int | None) -> Temporal:
+        """One that was calculated; its text is written from the fields."""
+        return cls(kind, fields, offset, _written(kind, fields, offset))
+
+    def with_fields(self, fields: tuple[Field, ...]) -> Temporal:
+        """The same kind in the same zone."""
+        return Temporal.made(self.kind, fields, self.offset)
+
     @property
     def instant_fields(self) -> tuple[Field, ...]:
         """The fields moved to UTC, when a zone is known."""
@@ -65,6 +74,37 @@ class Temporal:
             if one != another:
                 return -1 if one < another else 1
         return 0 if len(mine) == len(theirs) else None
+
+
+def _written(kind: Kind, fields: tuple[Field, ...], offset: int | None) -> str:
+    if kind == "time":
+        return ":".join(map(_two_digits, fields))
+    day, time = fields[:_LOWEST_DAY_FIELDS], fields[_LOWEST_DAY_FIELDS:]
+    text = "-".join((f"{int(day[0]):04d}", *map(_two_digits, day[1:])))
+    if kind == "dateTime":
+        text += "T" + ":".join(map(_two_digits, time)) + (_zone(offset) if time else "")
+    return text
+
+
+def _two_digits(field: Field) -> str:
+    whole, dot, fraction = str(field).partition(".")
+    return f"{int(whole):02d}{dot}{fraction}"
+
+
+def _zone(offset: int | None) -> str:
+    if not offset:
+        return "" if offset is None else "Z"
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
+
+
+def of_instant(moment: datetime) -> Temporal:
+    """An aware moment as a date-time with milliseconds, in its own zone."""
+    zone = moment.utcoffset()
+    assert zone is not None, "a moment without a zone is no moment"
+    second = Decimal(moment.second) + Decimal(moment.microsecond // 1000).scaleb(-3)
+    fields = (moment.year, moment.month, moment.day, moment.hour, moment.minute, second)
+    return Temporal.made("dateTime", fields, int(zone.total_seconds()) // 60)
 
 
 @lru_cache(maxsize=4096)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from hub.domain.change import Resource, ResourceKey
+from hub.domain.change import NEVER_CHANGES, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Malformed, Unprocessable
 from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID, BundleEntry
 from hub.fhir.definitions import definitions
-
-KEPT_APART = {"SearchParameter", "Subscription", "SubscriptionTopic"}
-"""Types that an entry may not write: they have a life of their own."""
 
 
 def resource_key(tenant: str, base: FhirVersion, resource_type: object, identity: object, where: str) -> ResourceKey:
@@ -19,7 +16,7 @@ def resource_key(tenant: str, base: FhirVersion, resource_type: object, identity
         raise Malformed(
             f"FHIR {base.number} has no resource type {resource_type}", expression=where, code="not-supported"
         )
-    if resource_type in KEPT_APART:
+    if resource_type in NEVER_CHANGES:
         raise Unprocessable(
             f"{resource_type} is written by a request of its own", expression=where, code="not-supported"
         )
@@ -35,19 +32,13 @@ def entry_key(tenant: str, base: FhirVersion, entry: BundleEntry) -> ResourceKey
     """
     where = f"{entry.path}.request.url"
     key = resource_key(tenant, base, entry.type, entry.id, where)
-    if entry.method == "PATCH":
-        raise Unprocessable(
-            "PATCH is not offered in a Bundle; send it by itself, or PUT the whole resource",
-            expression=f"{entry.path}.request.method",
-            code="not-supported",
-        )
     if entry.reads and not entry.id:
         raise Unprocessable(
             "a Bundle reads single resources, Type/id; searching is not offered", expression=where, code="not-supported"
         )
     if entry.method == "POST" and (entry.id or entry.query):
         raise Malformed(f"a POST goes to {entry.type}", expression=where)
-    if entry.method in ("PUT", "DELETE") and not entry.id and not entry.query:
+    if entry.method in ("PUT", "PATCH", "DELETE") and not entry.id and not entry.query:
         raise Malformed(f"a {entry.method} goes to {entry.type}/id or to {entry.type}?identifier=…", expression=where)
     return key
 

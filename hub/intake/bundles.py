@@ -6,7 +6,7 @@ Whatever the way in, each resource becomes a change of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hub.domain.change import Occasion, Resource, ResourceKey
@@ -14,10 +14,12 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Gone, Malformed, Overloaded, Refused
 from hub.fhir.bundle_entries import BundleEntry
 from hub.fhir.bundle_references import references_in
+from hub.fhir.patch import Allowance
 from hub.fhir.process_change import ProcessChange
 from hub.intake.addressing import check_ordinary, check_type, entry_key, resource_key
 from hub.intake.changes import Intake, Stored
 from hub.intake.offers import Repeatable, loading, preceding, removal, replacement, told
+from hub.intake.patching import Change, change_of
 from hub.intake.placing import placed
 from hub.intake.transactions import Transactions
 
@@ -32,6 +34,31 @@ class EntryResult:
     method: str
     stored: Stored | None = None
     refused: Refused | Overloaded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the entries of a batch have in common: no ties, so the ``urls`` of all are refused, and a cost to share."""
+
+    urls: frozenset[str]
+    allowance: Allowance
+
+    def refuse_ties(self, references: Iterable[str]) -> None:
+        for reference in references:
+            if reference in self.urls:
+                raise Malformed(f"a batch has no ties between its entries; {reference} needs a transaction")
+            if "?" in reference and ":" not in reference.partition("?")[0]:
+                raise Malformed(f"the conditional reference {reference} needs a transaction")
+
+    def untied(self, change: Change) -> Change:
+        """The same change, refused when it brings a reference that ties it to another entry."""
+
+        def checked(before: Resource) -> Resource:
+            after, kept = change(before), frozenset(references_in(before))
+            self.refuse_ties(reference for reference in references_in(after) if reference not in kept)
+            return after
+
+        return checked
 
 
 class BundleIntake:
@@ -61,8 +88,8 @@ class BundleIntake:
         self, tenant: str, base: FhirVersion, entries: Sequence[BundleEntry], repeatable: Repeatable
     ) -> list[EntryResult]:
         """Each entry for itself; a refused one says why and the others go on."""
-        urls = {entry.full_url for entry in entries if entry.full_url.startswith("urn:")}
-        return [await self._one(tenant, base, entry, repeatable.part(entry.index), urls) for entry in entries]
+        batch = Batch(frozenset(entry.full_url for entry in entries if entry.full_url.startswith("urn:")), Allowance())
+        return [await self._one(tenant, base, entry, repeatable.part(entry.index), batch) for entry in entries]
 
     async def history(
         self, tenant: str, base: FhirVersion, entries: Sequence[BundleEntry], repeatable: Repeatable
@@ -117,24 +144,28 @@ class BundleIntake:
         return stored[CURRENT]
 
     async def _one(
-        self, tenant: str, base: FhirVersion, entry: BundleEntry, part: Repeatable, urls: set[str] | None = None
+        self, tenant: str, base: FhirVersion, entry: BundleEntry, part: Repeatable, batch: Batch | None = None
     ) -> EntryResult:
-        """An entry by itself; ``urls`` are those of the other entries, to which it may not refer."""
+        """An entry by itself."""
+        batch = batch or Batch(frozenset(), Allowance())
         try:
             with placed(entry.path):
                 key = entry_key(tenant, base, entry)
-                _refuse_ties(entry, urls or set())
-                return EntryResult(entry.method, await self._carry_out(key, entry, part))
+                batch.refuse_ties(references_in(entry.resource))
+                return EntryResult(entry.method, await self._carry_out(key, entry, part, batch))
         except (Refused, Overloaded) as problem:
             return EntryResult(entry.method, refused=problem)
 
-    async def _carry_out(self, key: ResourceKey, entry: BundleEntry, part: Repeatable) -> Stored | None:
+    async def _carry_out(self, key: ResourceKey, entry: BundleEntry, part: Repeatable, batch: Batch) -> Stored | None:
         if entry.reads:
             return await self._intake.read(key)
         if entry.method == "DELETE":
             if entry.id:
                 return await self._intake.delete(key, part, entry.if_match)
             return await self._intake.delete_where(key, entry.query, part, entry.if_match)
+        if entry.method == "PATCH":
+            change = batch.untied(change_of(entry, key.base, batch.allowance))
+            return await self._intake.patch(key, change, part, entry.if_match, entry.query)
         check_type(entry, key.base)
         if entry.method == "POST":
             return await self._intake.create(key, entry.raw, entry.resource, part, entry.if_none_exist)
@@ -154,11 +185,3 @@ class BundleIntake:
             return await self._intake.delete(key, part, None)
         check_type(entry, base)
         return await self._intake.write(replacement(key, entry.raw, entry.resource, part, None))
-
-
-def _refuse_ties(entry: BundleEntry, urls: set[str]) -> None:
-    for reference in references_in(entry.resource):
-        if reference in urls:
-            raise Malformed(f"a batch has no ties between its entries; {reference} needs a transaction")
-        if "?" in reference and ":" not in reference.partition("?")[0]:
-            raise Malformed(f"the conditional reference {reference} needs a transaction")

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from hub.beside import beside
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Conflict, Gone, NotFound, PreconditionFailed, Unavailable
-from hub.fhir.json import read_json, write_json
+from hub.errors import Gone, NotFound, PreconditionFailed, Refused, Unavailable
 from hub.fhir.splice import with_meta
-from hub.intake.conditions import MOST_TRIES, Condition, Conditions, settled
+from hub.intake.conditions import Condition, Conditions, settled
 from hub.intake.offers import (
+    ANYTHING,
     Repeatable,
     addressed,
     conditional_replacement,
@@ -28,6 +28,7 @@ from hub.intake.offers import (
     replacement,
     reused,
 )
+from hub.intake.patching import Change, patched
 from hub.intake.placing import placed
 from hub.reading.events import shown
 from hub.store.acceptance import Accepted, Code, Offer, Transacted, Whole
@@ -136,27 +137,36 @@ class Intake:
         return await settled(attempt)
 
     async def patch(
-        self, key: ResourceKey, change: Callable[[Resource], Resource], repeatable: Repeatable, if_match: int | None
+        self, key: ResourceKey, change: Change, repeatable: Repeatable, if_match: int | None, query: Query = ()
     ) -> Stored:
         """PATCH: ``change`` of the present version, written only if that is still present; else tried on the newer one.
 
-        A repeat is not applied again. Raises NotFound, Gone and what ``change`` raises.
+        With ``query`` of the one that is found (S-031, a conditional patch by its outcome). A repeat is not applied
+        again. Raises NotFound, Gone and what ``change`` raises.
         """
+
+        async def attempt() -> Stored:
+            found, condition = await self.to_patch(key, query)
+            patch = await patched(found, await self.present(found, if_match), change)
+            return await self.write(await beside(len(patch.raw), patch.offer, repeatable, condition))
+
         if before := await self._repeated(key, repeatable):
             return before
-        for _ in range(MOST_TRIES):
-            entry = await self._present(key)
-            if if_match not in (None, entry.version):
-                break
-            # however small the resource, a patch may look at it very often
-            offer = await asyncio.to_thread(_patched, key, change, entry, repeatable)
-            try:
-                return await self.write(offer)
-            except PreconditionFailed:
-                continue  # somebody else wrote it meanwhile
-        if if_match is not None:
-            raise PreconditionFailed(f"If-Match names another version: {key.reference} has version {entry.version}")
-        raise Conflict(f"{key.reference} is being written by others; send it again")
+        try:
+            return await settled(attempt)
+        except Refused:  # the same request may have been faster, and what it patched cannot be patched so again
+            if before := await self._repeated(key, repeatable):
+                return before
+            raise
+
+    async def to_patch(self, key: ResourceKey, query: Query, where: str = "") -> tuple[ResourceKey, Condition]:
+        """Whom a patch is about: ``key``, or with ``query`` the one that meets it. Raises NotFound when none does."""
+        if not query:
+            return key, ANYTHING
+        condition = await self.find(key, query, where)
+        if not condition.id:
+            raise NotFound(f"no {key.type} meets the condition; a patch creates none", expression=where)
+        return replace(key, id=condition.id), condition
 
     async def delete(self, key: ResourceKey, repeatable: Repeatable, if_match: int | None) -> Stored:
         """DELETE; of a resource that is already deleted it is no change (idempotent), of an unknown one NotFound."""
@@ -164,10 +174,17 @@ class Intake:
 
     async def read(self, key: ResourceKey, version: int | None = None) -> Stored:
         """The present or a named version. Raises NotFound, and Gone when that version is a deletion."""
-        entry = await self._present(key, version)
+        entry = await self._held(key, version)
         return Stored(key, entry.version, entry.id, False, shown(entry))
 
-    async def _present(self, key: ResourceKey, version: int | None = None) -> Entry:
+    async def present(self, key: ResourceKey, if_match: int | None) -> Entry:
+        """The present version as it is held. Raises NotFound, Gone, PreconditionFailed when ``if_match`` is another."""
+        entry = await self._held(key)
+        if if_match not in (None, entry.version):
+            raise PreconditionFailed(f"If-Match names another version: {key.reference} has version {entry.version}")
+        return entry
+
+    async def _held(self, key: ResourceKey, version: int | None = None) -> Entry:
         entry = await self._changes.version(self._layout.partition_of(key), key, version)
         if entry is None:
             what = key.reference if version is None else f"version {version} of {key.reference}"
@@ -310,12 +327,6 @@ class Intake:
         for (_, answer), accepted in zip(batch, answers, strict=True):
             if not answer.done():
                 answer.set_result(accepted)
-
-
-def _patched(key: ResourceKey, change: Callable[[Resource], Resource], entry: Entry, repeatable: Repeatable) -> Offer:
-    """``change`` of this very version, to be written only if it is still present."""
-    patched = change(read_json(entry.body))
-    return replacement(key, write_json(patched), patched, repeatable, entry.version)
 
 
 def _earlier(entry: Entry) -> ChangeId | None:

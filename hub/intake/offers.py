@@ -143,6 +143,13 @@ def removal(key: ResourceKey, repeatable: Repeatable, if_match: int | None, cond
     return _offer(key, Operation.DELETE, b"", {}, repeatable, if_match, condition)
 
 
+def patched(
+    key: ResourceKey, version: int, raw: bytes, resource: Resource, repeatable: Repeatable, condition: Condition
+) -> Offer:
+    """PATCH: ``raw`` was made from ``version`` and is written in its place only."""
+    return replace(replacement(key, raw, resource, repeatable, version, condition), derived=True)
+
+
 def loading(key: ResourceKey, raw: bytes, resource: Resource, repeatable: Repeatable) -> Offer:
     """A state to start from, announced to nobody (ruling 34); never in place of what a later change has told."""
     return replace(preceding(key, raw, resource, repeatable), as_of=_milliseconds(resource))
@@ -232,6 +239,8 @@ def refuse(offer: Offer, accepted: Accepted) -> None:
             raise Overloaded("too many accepted changes wait for evaluation; send it again", RETRY_AFTER_SECONDS)
         case Code.REUSED:
             raise reused()
+        case Code.CONFLICT if offer.derived:
+            raise Moved(f"{reference} is being written by others; send it again")
         case Code.CONFLICT:
             present = f"version {accepted.version}" if accepted.version else "no present version"
             raise PreconditionFailed(f"If-Match names another version: {reference} has {present}")

@@ -28,8 +28,8 @@ def reaches_elsewhere(new: Subscription, old: Subscription) -> bool:
 
 
 def started(subscription: Subscription) -> Status:
-    """What ``requested`` becomes in this write: a classic one needs no handshake and is active at once (S-017)."""
-    return Status.ACTIVE if subscription.is_classic else Status.REQUESTED
+    """What ``requested`` becomes in this write: one that needs no handshake is active at once (S-017, S-076)."""
+    return Status.REQUESTED if subscription.needs_handshake else Status.ACTIVE
 
 
 def refuse_another_kind(new: Subscription, old: Subscription) -> None:

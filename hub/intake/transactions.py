@@ -1,53 +1,35 @@
 """Transactions: all entries of a Bundle or none (HOUSE ruling 26).
 
 Entries count one by one, as changes of their own, in the order that FHIR gives them: deletes, creates, updates, reads.
-Conditions and references are resolved against the state before the transaction; the store looks again as it writes.
+Conditions, references and patches are worked out on the state before the transaction; the store looks again as it
+writes, and when that state is no more, all of it is worked out anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
+from hub.beside import beside
 from hub.domain.change import ResourceKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Malformed, PreconditionFailed
+from hub.errors import Malformed, PreconditionFailed, Refused, TooLarge
 from hub.fhir.bundle_entries import BundleEntry
-from hub.fhir.bundle_references import references_in, with_references
-from hub.fhir.json import read_json
+from hub.fhir.patch import Allowance
 from hub.fhir.query_strings import read_written_query
+from hub.intake.addresses import Addresses
 from hub.intake.addressing import check_type, entry_key, resource_key
 from hub.intake.changes import Intake, Stored
-from hub.intake.conditions import Condition, settled
-from hub.intake.offers import (
-    ANYTHING,
-    Repeatable,
-    addressed,
-    conditional_replacement,
-    creation,
-    named,
-    removal,
-    replacement,
-)
+from hub.intake.conditions import settled
+from hub.intake.offers import Repeatable, addressed, named
+from hub.intake.patching import change_of, patched
 from hub.intake.placing import placed
+from hub.intake.planned import Planned, offer_of, refuse_doubles
 from hub.store.acceptance import Offer
 
-ORDER = {"DELETE": 0, "POST": 1, "PUT": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An entry whose resource is known: ``key`` without an id is a conditional delete that finds nothing."""
-
-    entry: BundleEntry
-    key: ResourceKey
-    condition: Condition = ANYTHING
-
-    @property
-    def writes(self) -> bool:
-        """``_id`` needs no second look: a create that found it is answered without the store."""
-        found = self.entry.method == "POST" and self.condition.id and not self.condition.token
-        return not self.entry.reads and not found and bool(self.key.id)
+ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
+MOST_PATCHED_BYTES = 16 * 1024 * 1024
+"""Of all resources that one transaction patches: a patch is small, what it makes of them goes to the store at once."""
 
 
 class Transactions:
@@ -66,21 +48,28 @@ class Transactions:
         """
         done = await self._intake.written_before(tenant, base, repeatable)
         if done is None:
-            done = await settled(lambda: self._attempt(tenant, base, entries, repeatable))
+            try:
+                done = await settled(lambda: self._attempt(tenant, base, entries, repeatable))
+            except Refused:  # the same request may have been faster, and what it did cannot be done again
+                done = await self._intake.written_before(tenant, base, repeatable)
+                if done is None:
+                    raise
         return [done.get(entry.path) for entry in entries]
 
     async def _attempt(
         self, tenant: str, base: FhirVersion, entries: Sequence[BundleEntry], repeatable: Repeatable
     ) -> dict[str, Stored]:
         planned = [await self._plan(tenant, base, entry, repeatable) for entry in entries]
-        _refuse_doubles(planned)
+        refuse_doubles(planned)
         await self._check_reads(planned)
+        planned = await self._patch(base, planned)
         addresses = await self._addresses(planned)
         writes = sorted((one for one in planned if one.writes), key=lambda one: ORDER[one.entry.method])
         offers: dict[str, Offer] = {}
         for one in writes:
             with placed(one.entry.path):
-                offers[one.entry.path] = _offer(one, addresses, repeatable.part(one.entry.index))
+                part = repeatable.part(one.entry.index)
+                offers[one.entry.path] = await beside(one.size, offer_of, one, addresses, part)
         found = [one for one in planned if one.key.id and not one.writes and not one.entry.reads]
         known = {one.entry.path: await self._intake.read(one.key) for one in found}  # before anything is written
         return known | (await self._intake.write_all(tenant, base, offers, repeatable) if offers else {})
@@ -99,10 +88,27 @@ class Transactions:
                 check_type(entry, base)
             if entry.id:
                 return Planned(entry, key)
+            if entry.method == "PATCH":
+                return Planned(entry, *await self._intake.to_patch(key, entry.query, f"{entry.path}.request.url"))
             condition = await self._intake.find(key, entry.query, f"{entry.path}.request.url")
             if entry.method == "DELETE":
                 return Planned(entry, replace(key, id=condition.id), condition)
             return Planned(entry, addressed(key, condition, entry.resource, part), condition)
+
+    async def _patch(self, base: FhirVersion, planned: Sequence[Planned]) -> list[Planned]:
+        """The same, the patches applied to what is present now."""
+        allowance, size, done = Allowance(), 0, []
+        for one in planned:
+            if one.entry.method == "PATCH":
+                with placed(one.entry.path):
+                    present = await self._intake.present(one.key, one.entry.if_match)
+                    made = await patched(one.key, present, change_of(one.entry, base, allowance))
+                    size += len(made.raw)
+                    if size > MOST_PATCHED_BYTES:
+                        raise TooLarge(f"this transaction patches more than {MOST_PATCHED_BYTES} bytes; send several")
+                one = replace(one, patched=made)
+            done.append(one)
+        return done
 
     async def _check_reads(self, planned: Sequence[Planned]) -> None:
         """What will be read is there, or is written by this very transaction."""
@@ -118,9 +124,9 @@ class Transactions:
         """What references of the Bundle are to be replaced by: those to its own entries, and conditional ones."""
         addresses = Addresses({}, {})
         for one in planned:
-            addresses.add(one)
+            addresses.add(one.entry, one.key.reference)
         for one in planned:
-            for reference in references_in(one.entry.resource):
+            for reference in one.references:
                 where = f"{one.entry.path}.resource"
                 if reference in addresses.everywhere:
                     continue
@@ -138,64 +144,3 @@ class Transactions:
         if not found.id:
             raise PreconditionFailed(f"the conditional reference {reference} finds nothing", expression=where)
         return f"{resource_type}/{found.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Reference -> what it becomes: everywhere, and relative ones by the root of the fullUrl of their entry."""
-
-    everywhere: dict[str, str]
-    below: dict[str, dict[str, str]]
-
-    def add(self, one: Planned) -> None:
-        full_url = one.entry.full_url
-        if not full_url or one.entry.method not in ("POST", "PUT"):
-            return
-        root, relative = _split(full_url)
-        if relative != one.key.reference:
-            self.everywhere[full_url] = one.key.reference
-            if relative:
-                self.below.setdefault(root, {})[relative] = one.key.reference
-
-    def of(self, entry: BundleEntry) -> Mapping[str, str]:
-        """What is to be replaced in the resource of ``entry``."""
-        return self.everywhere | self.below.get(_split(entry.full_url)[0], {})
-
-
-def _split(full_url: str) -> tuple[str, str]:
-    """(root, Type/id) of a RESTful URL, ("", "") of a urn."""
-    if not full_url.startswith(("http://", "https://")):
-        return "", ""
-    root, *named = full_url.rsplit("/", 2)
-    return root, "/".join(named)
-
-
-def _offer(one: Planned, addresses: Addresses, repeatable: Repeatable) -> Offer:
-    entry, if_match = one.entry, one.entry.if_match
-    if entry.method == "DELETE":
-        return removal(one.key, repeatable, if_match, one.condition)
-    body = with_references(entry.raw, addresses.of(entry))
-    resource = read_json(body)
-    if entry.method == "POST":
-        return creation(one.key, body, resource, repeatable, one.condition)
-    if entry.id:
-        return replacement(one.key, body, resource, repeatable, if_match)
-    return conditional_replacement(one.key, body, resource, repeatable, if_match, one.condition)
-
-
-def _refuse_doubles(planned: Sequence[Planned]) -> None:
-    """A transaction may name a resource once: otherwise its outcome would hang on an order that FHIR does not give."""
-    seen: dict[object, int] = {}
-
-    def once(what: object, entry: BundleEntry, why: str) -> None:
-        other = seen.setdefault(what, entry.index)
-        if other != entry.index:
-            raise Malformed(f"entries {other} and {entry.index} {why}", expression=entry.path)
-
-    for one in planned:
-        if one.entry.full_url:
-            once(one.entry.full_url, one.entry, "have the same fullUrl")
-        if not one.entry.reads and one.condition.token:
-            once((one.key.type, one.condition.token), one.entry, "have the same condition")
-        if one.writes and not (one.entry.method == "POST" and one.condition.id):
-            once(one.key, one.entry, "are about the same resource")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from hub.domain.change import Interaction, ResourceChange
+from hub.domain.change import NEVER_CHANGES, Interaction, ResourceChange
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
@@ -102,7 +102,7 @@ def compile_topic(
     focus_types = frozenset([each.resource for each in triggers] + [each.resource for each in event_triggers])
     if focus_types & EVERY_TYPE:
         focus_types = facts.resource_types
-    warnings = (*_event_warnings(topic), *_filter_warnings(topic, focus_types, facts))
+    warnings = (*_never_warnings(topic), *_event_warnings(topic), *_filter_warnings(topic, focus_types, facts))
     includes = compile_includes(topic, facts, source_base_url)
     reverse, unserved = compile_rev_includes(topic, facts, source_base_url)
     warnings = (*warnings, *includes.warnings, *unserved)
@@ -178,6 +178,24 @@ def _check_triggers_exist(topic: SubscriptionTopic) -> None:
         raise Unprocessable(
             "The topic has no trigger; add a resourceTrigger or an eventTrigger.", expression="SubscriptionTopic"
         )
+
+
+def _never_warnings(topic: SubscriptionTopic) -> list[Issue]:
+    types = {
+        "resourceTrigger": [trigger.resource for trigger in topic.resource_triggers],
+        "eventTrigger": [trigger.resource for trigger in topic.event_triggers],
+    }
+    return [
+        Issue(
+            "not-supported",
+            f"This {name} can never fire: nothing that is done to a {resource_type} is told here.",
+            f"SubscriptionTopic.{name}[{position}].resource",
+            "warning",
+        )
+        for name, written in types.items()
+        for position, resource_type in enumerate(written)
+        if resource_type in NEVER_CHANGES
+    ]
 
 
 def _event_warnings(topic: SubscriptionTopic) -> list[Issue]:

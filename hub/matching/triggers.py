@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
 
-from hub.domain.change import EventCode, Interaction, ResourceChange
+from hub.domain.change import EventCode, Interaction, Resource, ResourceChange
 from hub.domain.topic import EVERY_TYPE, EventTrigger, QueryCriteria, ResourceTrigger
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
@@ -150,7 +152,9 @@ def compile_trigger(
     fhirpath = None
     with refusals.at(f"{path}.fhirPathCriteria"):
         if trigger.fhirpath is not None:
-            fhirpath = compile_expression(trigger.fhirpath, facts, root_type=trigger.resource)
+            fhirpath = compile_expression(
+                trigger.fhirpath, facts, root_type=trigger.resource, now_allowed=True, value_sets=value_sets
+            )
     refusals.raise_if_any()
     return CompiledTrigger(topic, trigger.resource, trigger.interactions & ANNOUNCED, query, fhirpath)
 
@@ -192,8 +196,26 @@ def _compile_criteria(
     )
 
 
+class Variables(TypedDict):
+    """What an expression may look at besides the focus."""
+
+    previous: Resource | None
+    current: Resource | None
+    now: datetime | None
+
+
+def variables_of(expression: Expression, change: ResourceChange) -> Variables:
+    """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus.
+
+    now() is when the change was accepted, so that a change is judged the same way whenever it is judged.
+    """
+    return Variables(
+        previous=None if change.interaction is Interaction.CREATE or not change.previous_known else change.previous,
+        current=None if change.interaction is Interaction.DELETE else change.current,
+        now=change.id.instant if expression.needs_now else None,
+    )
+
+
 def is_true(expression: Expression, change: ResourceChange) -> bool:
-    """``%previous`` is empty on create and when unknown, ``%current`` on delete (S-039); paths start at the focus."""
-    previous = None if change.interaction is Interaction.CREATE or not change.previous_known else change.previous
-    current = None if change.interaction is Interaction.DELETE else change.current
-    return expression.is_true(change.focus, previous=previous, current=current)
+    """Does a fhirPathCriteria hold (S-039, S-040)?"""
+    return expression.is_true(change.focus, **variables_of(expression, change))

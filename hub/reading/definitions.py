@@ -14,7 +14,15 @@ from hub.store.subscriptions import Definition, Subscriptions
 
 MOST_DEFINITIONS = 10_000
 ACCEPTED = Limits(
-    channel_types=frozenset({"rest-hook"}),
+    channel_types=frozenset(
+        {
+            "rest-hook",
+            "email",
+            "message",
+        }
+    ),
+    full_resource_by_mail=True,
+    min_mail_heartbeat_seconds=1,
     max_timeout_seconds=86_400,
     min_heartbeat_seconds=1,
     max_heartbeat_seconds=10**9,

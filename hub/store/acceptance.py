@@ -77,6 +77,8 @@ class Offer:
     principal: str = ""
     """Who told it (ruling 31)."""
     occasion: Occasion = NO_OCCASION
+    derived: bool = False
+    """The body was made from ``expected_version``: when that is no longer the present one, it can be made anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ class Subscriptions:
             channel.timeout_seconds * 1000,
             json.dumps(asdict(definition)),
             int(subscription.is_classic),
+            int(subscription.needs_handshake),
         ]
         return await self._write(script("put", keys, arguments), name)
 

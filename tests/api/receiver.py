@@ -46,7 +46,9 @@ class Notification:
 
     @property
     def bundle(self) -> dict[str, Any]:
-        return json.loads(self.body)
+        """The notification Bundle; that of the message channel stands in a message."""
+        sent = json.loads(self.body)
+        return sent["entry"][1]["resource"] if sent["type"] == "message" else sent
 
     @property
     def carrier(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ BROKEN: dict[str, tuple[int, Any]] = {
     "a request that is a list": (400, {"request": []}),
     "an unknown method": (400, entry("STEAL", "Patient/1")),
     "no url": (400, {"request": {"method": "GET"}}),
-    "a patch": (422, entry("PATCH", "Patient/1", {"resourceType": "Binary"})),
+    "a patch of what is not there": (404, entry("PATCH", "Patient/nobody-at-all", {"resourceType": "Binary"})),
     "a search": (422, entry("GET", "Patient?name=x")),
     "a read of what is not there": (404, entry("GET", "Patient/nobody-at-all")),
     "a delete of what is not there": (404, delete("Patient/nobody-at-all")),
@@ -126,13 +126,28 @@ def _mangled(chance: random.Random, value: Any, depth: int = 0) -> Any:
     return value
 
 
+PATCH = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+FHIRPATH_PATCH = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.active"}],
+        }
+    ],
+}
+
+
 async def test_mangled_bundles_are_never_a_fault_of_the_hub(running: RunningHub) -> None:
     chance, api = random.Random(3), running.api(FhirVersion.R4B)
+    for number in range(6):
+        await api.put(f"Patient/fuzz-{number}-2", patient(f"fuzz-{number}-2"))
     for _ in range(400):
         mark = f"fuzz-{chance.randrange(6)}"
         asked = bundle(
             chance.choice(["transaction", "batch", "history"]), post(identified(mark), urn(1), ifNoneExist=by(mark)),
             put(patient(mark, link=[{"other": {"reference": urn(1)}}]), ifMatch='W/"1"'), delete(f"Patient/{mark}"),
+            entry("PATCH", f"Patient/{mark}-2", PATCH), entry("PATCH", f"Patient?{by(mark)}", FHIRPATH_PATCH),
             entry("GET", f"Patient/{mark}"), entry("PUT", f"Patient?{by(mark)}", identified(mark)),
         )  # fmt: skip
         raw = orjson.dumps(_mangled(chance, asked))

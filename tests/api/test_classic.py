@@ -188,6 +188,7 @@ async def test_status_names_no_topic_and_events_have_no_numbers_s017(api: Api, i
     ("criteria", "says"),
     [
         ("Pateint?_id=x", "no resource type"),
+        ("Subscription?status=active", "Nothing would ever be sent"),
         ("Patient?colour=blue", "no search parameter 'colour'"),
         ("Patient?_has:Observation:patient:code=1", "_has"),
         ("Patient?birthdate=yesterday", "yesterday"),

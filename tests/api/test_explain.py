@@ -178,6 +178,7 @@ async def test_a_subscription_that_was_changed_since_is_said_so(api: Api, inbox:
     mark, base = fresh_id(), api.base
     told = await subscribe(api, inbox, filters=("_id=other",))
     await api.put(f"Patient/{mark}", patient(mark))
+    assert answer_of(await explained(api, f"Subscription/{told['id']}", change=f"Patient/{mark}")) == "filter-said-no"
     changed = subscription(base, inbox.url, filters=(f"_id={mark}",), id=told["id"], status="active")
     assert (await api.put(f"Subscription/{told['id']}", changed)).status_code == 200
     answer = await explained(api, f"Subscription/{told['id']}", change=f"Patient/{mark}")

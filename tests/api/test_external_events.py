@@ -137,8 +137,10 @@ async def test_context_travels_along_at_the_content_level(api: Api, inbox: Inbox
 async def test_when_it_happened_is_the_timestamp_of_the_event(api: Api, inbox: Inbox) -> None:
     visit = fresh_id()
     await subscribe(api, inbox, await published(api, "A01"))
-    await told(api, parameters("A01", focus=f"Encounter/{visit}", when="2026-01-02T03:04:05Z"))
-    assert (await inbox.event()).events[0].timestamp.startswith("2026-01-02T03:04:05")
+    await told(api, parameters("A01", focus=f"Encounter/{visit}", when="2006-01-02T03:04:05Z"))
+    notification = await inbox.event()
+    assert notification.events[0].timestamp.startswith("2006-01-02T03:04:05")
+    assert notification.bundle["timestamp"] > "2006-01-03", "the Bundle was not assembled then"
 
 
 async def test_when_a_processed_change_happened_is_the_timestamp_too(api: Api, inbox: Inbox) -> None:
@@ -186,6 +188,12 @@ EVENT = {"name": "event", "valueCoding": coding("A01")}
         ([EVENT, FOCUS, {"name": "when", "valueInstant": "yesterday"}], "Parameters.parameter[2].valueInstant"),
         ([EVENT, FOCUS, {"name": "who", "valueString": "me"}], "Parameters.parameter[2]"),
         ([EVENT] * 21 + [FOCUS], "Parameters.parameter"),
+        ([{"name": "event", "valueCoding": {"system": 3, "code": "A01"}}, FOCUS], "Parameters.parameter[0]"),
+        ([EVENT, FOCUS | {"resource": {"resourceType": "Encounter", "id": "2"}}], "Parameters.parameter[1]"),
+        ([EVENT, FOCUS, {"name": "context", "valueReference": {"reference": "Stay/1"}}],
+         "Parameters.parameter.where(name='context')"),
+        ([EVENT, FOCUS, {"name": "context", "valueReference": {"reference": "Subscription/1"}}],
+         "Parameters.parameter.where(name='context')"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_is_refused_and_names_the_parameter(

@@ -19,7 +19,7 @@ NOT_OFFERED: list[tuple[str, str, Any, dict[str, str], str]] = [
     ("GET", "$load", None, {}, "POST"),
     ("GET", "$process-change", None, {}, "POST"),
     ("PATCH", "Patient", [], {"Content_Type": "application/json-patch+json"}, "POST"),
-    ("PATCH", "Patient?identifier=1", [], {"Content_Type": "application/json-patch+json"}, "POST"),
+    ("PATCH", "Patient?_format=json", [], {"Content_Type": "application/json-patch+json"}, "POST"),
     ("PUT", "Patient", patient("1"), {}, "POST"),
     ("DELETE", "Patient", None, {}, "POST"),
     ("GET", "Patient", None, {}, "POST"),

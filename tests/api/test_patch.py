@@ -10,6 +10,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from tests.api.builders import fresh_id, patient, subscribe
+from tests.api.bundle_builders import by, identified
 from tests.api.harness import Api, RunningHub, outcome_of
 from tests.api.receiver import Inbox
 
@@ -141,3 +142,18 @@ async def test_a_patch_in_another_language_is_415(api: Api) -> None:
     await api.put(f"Patient/{identity}", patient(identity))
     for media_type in ("application/merge-patch+json", "application/xml-patch+xml", "text/plain"):
         outcome_of(await patch(api, f"Patient/{identity}", b"{}", Content_Type=media_type), 415)
+
+
+async def test_a_conditional_patch_patches_the_one_that_is_found_and_creates_none(api: Api) -> None:
+    mark, asked = fresh_id(), [operation("add", "/active", value=True)]
+    outcome_of(await patch(api, f"Patient?{by(mark)}", asked), 404)
+    known = (await api.post("Patient", identified(mark))).json()["id"]
+    key = fresh_id()
+    first = await patch(api, f"Patient?{by(mark)}", asked, Idempotency_Key=key)
+    assert (first.status_code, first.json()["id"], first.json()["active"]) == (200, known, True)
+    outcome_of(await patch(api, f"Patient?{by(mark)}", asked, If_Match='W/"1"'), 412)
+    outcome_of(await patch(api, "Patient?name=x", asked), 400)
+    await api.post("Patient", identified(mark))
+    outcome_of(await patch(api, f"Patient?{by(mark)}", asked), 412)
+    again = await patch(api, f"Patient?{by(mark)}", asked, Idempotency_Key=key)
+    assert (again.status_code, again.content) == (200, first.content)

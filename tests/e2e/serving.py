@@ -79,10 +79,10 @@ def running(arguments: list[str], **options: object) -> Iterator[tuple[subproces
 
 
 @contextmanager
-def hub_in_development(folder: Path) -> Iterator[str]:
+def hub_in_development(folder: Path, **settings: str) -> Iterator[str]:
     """The URL of a ``hub serve --dev`` that is ready; stopped in order at the end, with its Redis."""
     arguments = ["-m", "hub", "serve", "--dev", "--port", "0", "--data-dir", str(folder / "data")]
-    with running(arguments, cwd=folder, env=clean_environment(folder)) as (process, lines):
+    with running(arguments, cwd=folder, env=clean_environment(folder) | settings) as (process, lines):
         url = lines.wait_for(r"(http://127\.0\.0\.1:\d+)/fhir/r4\b")[1]
         _until_ready(url, lines)
         yield url

@@ -191,7 +191,7 @@ def test_the_token_is_sent_to_the_hub_and_a_busy_hub_is_asked_again(tmp_path: Pa
 
     with serving(answer) as (url, _):
         done = load(url, tmp_path, "one.ndjson", HUB_TOKEN="right")
-        assert done.returncode == 0 and "1 resources loaded" in done.stderr, done.stderr
+        assert done.returncode == 0 and "1 resource loaded" in done.stderr, done.stderr
         assert seen == ["Bearer right"] * 2
         refused = load(url, tmp_path, "one.ndjson", HUB_TOKEN="wrong")
     assert refused.returncode == 2 and "401" in refused.stderr

@@ -64,8 +64,8 @@ PUBLISHED = [
     ),
     (R5, "derived/subscriptions/r5-rest-hook.json", ACCEPTED),
     (R5, "derived/subscriptions/r5-websocket.json", OTHER_CHANNEL),
-    (R5, "derived/subscriptions/r5-email.json", (*OTHER_CHANNEL, ("not-supported", "Subscription.contentType"))),
-    (R5, "derived/subscriptions/r5-message.json", OTHER_CHANNEL),
+    (R5, "derived/subscriptions/r5-email.json", OTHER_CHANNEL),
+    (R5, "derived/subscriptions/r5-message.json", ACCEPTED),
     # ``trigger`` is a filter of US Core's own that no search parameter defines: criteria it cannot support (S-082).
     (
         R4,

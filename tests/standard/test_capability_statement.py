@@ -141,5 +141,11 @@ def test_only_what_works_is_claimed_s201(version: FhirVersion) -> None:
 
 
 @every_version
+def test_conditional_patch_is_claimed_where_the_version_has_a_word_for_it(version: FhirVersion) -> None:
+    claims = [resources(version)[name].get("conditionalPatch") for name in ("Patient", "Subscription")]
+    assert claims == ([True, False] if version is FhirVersion.R5 else [None, None])
+
+
+@every_version
 def test_durability_is_told_in_words(version: FhirVersion) -> None:
     assert statement(version)["description"].startswith("local:")

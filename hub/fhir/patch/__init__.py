@@ -6,7 +6,17 @@ decided where it is stored, as for any update (PATCH counts as update, S-031).
 
 from __future__ import annotations
 
+from hub.fhir.patch.bundled import JSON_PATCH, apply_bundled_patch
 from hub.fhir.patch.fhirpath_patch import apply_fhirpath_patch
 from hub.fhir.patch.json_patch import Operation, apply_json_patch, read_json_patch
+from hub.fhir.patch.rules import Allowance
 
-__all__ = ["Operation", "apply_fhirpath_patch", "apply_json_patch", "read_json_patch"]
+__all__ = [
+    "JSON_PATCH",
+    "Allowance",
+    "Operation",
+    "apply_bundled_patch",
+    "apply_fhirpath_patch",
+    "apply_json_patch",
+    "read_json_patch",
+]

@@ -16,20 +16,23 @@ from hub.fhir.elements import Pair, no_such_element, read_pairs, write_pairs
 from hub.fhir.patch.parameters import PatchOperation, read_operations
 from hub.fhir.patch.paths import Paths
 from hub.fhir.patch.places import Place, append, level_below, members_to_change, overwrite, remove
-from hub.fhir.patch.rules import Copier, copy_of_resource, naming, refuse_new_identity
+from hub.fhir.patch.rules import Allowance, Copier, copy_of_resource, naming, refuse_new_identity
 from hub.fhir.patch.values import Given, read_value
 from hub.fhir.reading import Json
 
 
-def apply_fhirpath_patch(resource: Mapping[str, Any], parameters: Json, facts: Definitions) -> dict[str, Any]:
+def apply_fhirpath_patch(
+    resource: Mapping[str, Any], parameters: Json, facts: Definitions, allowance: Allowance | None = None
+) -> dict[str, Any]:
     """``resource`` (parsed JSON of the version of ``facts``) after all operations; neither argument is changed.
 
+    What it costs is taken from ``allowance``, from one of its own when none is given.
     Raises Malformed for what is no patch or no FHIRPath, Unprocessable for what cannot be applied: a path that means
     no or several elements, a value of a wrong type, an element that is there already, another type or id of the
     resource, too much or too deep. Each issue names the operation by its index from 0 and its place in Parameters.
     """
     operations = list(read_operations(parameters))
-    patched = _Patched(resource, facts)
+    patched = _Patched(resource, facts, allowance or Allowance())
     for index, operation in enumerate(operations):
         try:
             patched.apply(operation)
@@ -37,6 +40,8 @@ def apply_fhirpath_patch(resource: Mapping[str, Any], parameters: Json, facts: D
         except Refused as refusal:
             place = f"Parameters.parameter[{index}]"
             raise naming(f"Operation {index} ({operation.type})", refusal, place) from None
+        finally:
+            patched.account()
     result: dict[str, Any] = patched.root.value
     return result
 
@@ -44,14 +49,19 @@ def apply_fhirpath_patch(resource: Mapping[str, Any], parameters: Json, facts: D
 class _Patched:
     """The resource while it is being patched."""
 
-    def __init__(self, resource: Mapping[str, Any], facts: Definitions) -> None:
+    def __init__(self, resource: Mapping[str, Any], facts: Definitions, allowance: Allowance) -> None:
         type_ = resource.get("resourceType")
         if not isinstance(type_, str) or type_ not in facts.resource_types:
             raise Unprocessable(f"FHIR {facts.version.number} knows no such resource as this {type_!s:.64}.")
         self.root = Place(type_, copy_of_resource(resource))
         self._facts = facts
-        self._paths = Paths(self.root, facts)
-        self._copier = Copier()
+        self._allowance = allowance
+        self._paths = Paths(self.root, facts, allowance.visits)
+        self._copier = Copier(allowance)
+
+    def account(self) -> None:
+        """Take what the paths have cost from the allowance."""
+        self._allowance.visits = self._paths.environment.budget
 
     def apply(self, operation: PatchOperation) -> None:
         match operation.type:

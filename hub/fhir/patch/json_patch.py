@@ -15,7 +15,7 @@ from typing import Any
 from hub.errors import Malformed, Refused, Unprocessable
 from hub.fhir.json import read_json_array
 from hub.fhir.patch.pointer import Pointer
-from hub.fhir.patch.rules import Copier, copy_of_resource, naming, refuse_new_identity, refuse_too_many
+from hub.fhir.patch.rules import Allowance, Copier, copy_of_resource, naming, refuse_new_identity, refuse_too_many
 
 _NEEDS = MappingProxyType(
     {"add": "value", "remove": "", "replace": "value", "move": "from", "copy": "from", "test": "value"}
@@ -49,14 +49,17 @@ def read_json_patch(raw: bytes) -> list[Operation]:
     return operations
 
 
-def apply_json_patch(resource: Mapping[str, Any], patch: Sequence[Operation]) -> dict[str, Any]:
+def apply_json_patch(
+    resource: Mapping[str, Any], patch: Sequence[Operation], allowance: Allowance | None = None
+) -> dict[str, Any]:
     """``resource`` (parsed JSON, numbers int or Decimal) after all operations; neither argument is changed.
 
+    What it costs is taken from ``allowance``, from one of its own when none is given.
     Raises Unprocessable, naming the operation by its index from 0: nothing stands at its path, a test fails, the
     resource's type or id would change, or the result would become too large or too deep.
     """
     refuse_too_many(len(patch))
-    document = _Document(resource)
+    document = _Document(resource, allowance or Allowance())
     for index, operation in enumerate(patch):
         try:
             document.apply(operation)
@@ -91,9 +94,9 @@ def _pointer(written: dict[str, Any], name: str) -> Pointer:
 class _Document:
     """The document while it is being patched."""
 
-    def __init__(self, resource: Mapping[str, Any]) -> None:
+    def __init__(self, resource: Mapping[str, Any], allowance: Allowance) -> None:
         self.root = copy_of_resource(resource)
-        self._copier = Copier()
+        self._copier = Copier(allowance)
 
     def apply(self, operation: Operation) -> None:
         path, source = operation.path, operation.source

@@ -23,8 +23,6 @@ from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Call, Indexer, Literal, Member, Node, TypeOperation
 from hub.fhirpath.types import TypeTest
 
-MAX_VISITS = 500_000
-"""Elements that all paths of one patch may visit together; about half a second."""
 _CHARACTERS_PER_VISIT = 8
 """Evaluating a condition once costs about as much as visiting an element for every so many of its characters."""
 
@@ -32,14 +30,14 @@ _FORMS = "element names, [0], first(), last(), where(…), extension('…') and 
 
 
 class Paths:
-    """Finds places in one resource, which may change between two paths. The visits of all paths count together."""
+    """Finds places in one resource, which may change between two paths. All paths together make so many ``visits``."""
 
-    def __init__(self, root: Place, facts: Definitions) -> None:
+    def __init__(self, root: Place, facts: Definitions, visits: int) -> None:
         self.root = root
         self.facts = facts
         item: Item = (root.type, root.value, None)
         self.environment = Environment(item, item, None, None)
-        self.environment.budget = MAX_VISITS
+        self.environment.budget = visits
 
     def places(self, text: str) -> Iterator[Place]:
         """The elements that the path ``text`` means, found one by one as they are asked for.

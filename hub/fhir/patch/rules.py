@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.errors import Malformed, Refused, Unprocessable
@@ -15,26 +15,36 @@ from hub.fhir.json import MAX_DEPTH
 MAX_OPERATIONS = 1000
 MAX_COPIED = 16 * 1024 * 1024
 """Bytes that all operations of one patch may copy together: repeated copying doubles a document each time."""
+MAX_VISITS = 500_000
+"""Elements that all paths of one patch may visit together; about half a second."""
 
 _VALUE_COST = 16
 """What a value counts for besides its characters; keeps the time of a patch of many small values below a second."""
 
 
+@dataclass(slots=True)
+class Allowance:
+    """What is left of what patches may cost. Those of one Bundle share it: many may cost no more than a single one."""
+
+    copied: float = MAX_COPIED
+    visits: int = MAX_VISITS
+
+
 class Copier:
     """Copies JSON values while the allowance of its patch lasts."""
 
-    def __init__(self, allowance: float = MAX_COPIED) -> None:
-        self._left = allowance
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
 
     def copy(self, value: Any, level: int) -> Any:
         """A copy that shares nothing with ``value`` and will stand inside ``level`` arrays and objects.
 
         Raises Unprocessable when the result would nest too deep or too much has been copied.
         """
-        self._left -= _VALUE_COST + (len(value) if isinstance(value, str) else 0)
-        if self._left < 0:
+        self._allowance.copied -= _VALUE_COST + (len(value) if isinstance(value, str) else 0)
+        if self._allowance.copied < 0:
             raise Unprocessable(
-                f"This patch copies more than {MAX_COPIED} bytes: send several smaller ones.", code="too-costly"
+                f"Patching copies more than {MAX_COPIED} bytes: send several smaller patches.", code="too-costly"
             )
         if not isinstance(value, dict | list):
             return value
@@ -49,7 +59,7 @@ class Copier:
 
 def copy_of_resource(resource: Mapping[str, Any]) -> dict[str, Any]:
     """The resource to work on, so that the one handed in stays as it is; its size has been judged before."""
-    copied: dict[str, Any] = Copier(math.inf).copy(dict(resource), 0)
+    copied: dict[str, Any] = Copier(Allowance(copied=math.inf)).copy(dict(resource), 0)
     return copied
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hub.domain.change import Interaction, Resource, ResourceChange
 from hub.domain.explanation import Finding, Verdict
 from hub.domain.topic import EVERY_TYPE
+from hub.fhirpath import Expression
+from hub.fhirpath.explanation import Part
 from hub.matching.explain.filters import explain_clause
 from hub.matching.explain.finding import asked, shown
 from hub.matching.report import Fault
 from hub.matching.search import Query, Surroundings
 from hub.matching.topics import CompiledTopic
-from hub.matching.triggers import CompiledEventTrigger, CompiledQueryCriteria, CompiledTrigger, is_true
+from hub.matching.triggers import (
+    CompiledEventTrigger,
+    CompiledQueryCriteria,
+    CompiledTrigger,
+    is_true,
+    variables_of,
+)
 
 CHANGES = (Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE)
 
@@ -64,9 +73,37 @@ def _criteria(subject: str, trigger: CompiledTrigger, change: ResourceChange) ->
     if query is not None:
         found.append(_query_criteria(f"{subject}.queryCriteria", query, change))
     if fhirpath is not None:
-        path = f"{subject}.fhirPathCriteria"
-        found.append(asked(path, fhirpath.text, lambda: is_true(fhirpath, change)))
+        found.append(_fhirpath(f"{subject}.fhirPathCriteria", fhirpath, change))
     return found
+
+
+def _fhirpath(subject: str, expression: Expression, change: ResourceChange) -> Finding:
+    """The criterion, with the value of each condition in it and of what they compare."""
+    _, *parts = expression.explain(change.focus, **variables_of(expression, change))
+    told = asked(subject, expression.text, lambda: is_true(expression, change))
+    return replace(told, parts=_nested(subject, parts, depth=1))
+
+
+def _nested(subject: str, parts: Sequence[Part], depth: int) -> tuple[Finding, ...]:
+    """``parts`` come in the order of the text, each before those inside of it."""
+    starts = [place for place, part in enumerate(parts) if part.depth == depth]
+    found = []
+    for number, start in enumerate(starts):
+        end = starts[number + 1] if number + 1 < len(starts) else len(parts)
+        part, name = parts[start], f"{subject}[{number}]"
+        inside = _nested(name, parts[start + 1 : end], depth + 1)
+        values = shown(part.values) if part.values else ("nothing",)
+        found.append(Finding(name, part.text, _verdict(part), () if part.error else values, part.error, inside))
+    return tuple(found)
+
+
+def _verdict(part: Part) -> Verdict:
+    """A side of a comparison says neither yes nor no."""
+    if part.error:
+        return Verdict.FAILED
+    if part.compared:
+        return Verdict.LEFT_OUT
+    return Verdict.YES if part.values == (True,) else Verdict.NO
 
 
 def _query_criteria(subject: str, criteria: CompiledQueryCriteria, change: ResourceChange) -> Finding:

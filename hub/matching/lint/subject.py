@@ -8,6 +8,7 @@ from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, Reso
 from hub.errors import Issue, Refused
 from hub.fhir.definitions import Definitions
 from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
+from hub.fhirpath.call import Settings
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
@@ -89,7 +90,7 @@ def _trigger(trigger: ResourceTrigger, path: str, facts: Definitions, value_sets
         return TriggerSubject(path, trigger, readable=False)
     written = (trigger.query.previous, trigger.query.current) if trigger.query else (None, None)
     previous, current = (_query(text, trigger.resource, facts, value_sets) for text in written)
-    tree, types, is_fhirpath = _fhirpath(trigger.fhirpath, trigger.resource, facts)
+    tree, types, is_fhirpath = _fhirpath(trigger.fhirpath, trigger.resource, facts, value_sets)
     unread = (text and not query for text, query in zip(written, (previous, current), strict=True))
     return TriggerSubject(path, trigger, previous, current, tree, types, is_fhirpath and not any(unread))
 
@@ -111,7 +112,7 @@ def _query(text: str | None, resource_type: str, facts: Definitions, value_sets:
 
 
 def _fhirpath(
-    text: str | None, resource_type: str, facts: Definitions
+    text: str | None, resource_type: str, facts: Definitions, value_sets: ValueSets
 ) -> tuple[Node | None, frozenset[str] | None, bool]:
     """Syntax, static types, and whether it could be read."""
     if text is None:
@@ -120,6 +121,10 @@ def _fhirpath(
     tree: Node | None = None
     try:
         tree = parse(text)
-        return tree, Compiler(text, facts, types).compile(tree, types).types, True
+        return (
+            tree,
+            Compiler(text, facts, types, Settings(now_allowed=True, value_sets=value_sets)).compile(tree, types).types,
+            True,
+        )
     except Refused:
         return tree, None, False

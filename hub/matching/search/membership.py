@@ -39,7 +39,7 @@ class InValueSet:
 
 def compile_membership(text: str, value_sets: ValueSets) -> InValueSet:
     url = unescape(text)
-    if not value_sets.knows(url):
+    if not value_sets.holds(url):
         raise Unprocessable(
             f"the ValueSet {url} is not known here; put its expansion into the folder of {SETTING}, "
             "or list the codes with commas.",

@@ -2,7 +2,7 @@
 -- KEYS due, m, why, definitions
 -- ARGV sub, expected definition version ('' = any, '0' = must not exist or be gone), status ('' = as it is),
 --      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition,
---      classic (1/0): no handshake is needed and no other notification but events is ever sent
+--      classic (1/0): no other notification but events is ever sent, needs a handshake (1/0)
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
 local VERSIONS_KEPT = 100
@@ -23,8 +23,9 @@ m[FENCE], m[LEASE] = m[FENCE] + 1, 0 -- attempts in flight are void
 local status = ARGV[3] ~= '' and tonumber(ARGV[3]) or m[STATUS]
 if ARGV[4] == '1' or status == REQUESTED then m[VERIFIED], m[FROZEN] = 0, 0 end
 m[CLASSIC] = tonumber(ARGV[10])
-if m[CLASSIC] == 1 then m[VERIFIED] = 1 end
-local restarts = status == REQUESTED or (m[CLASSIC] == 1 and status == ACTIVE and ARGV[3] ~= '')
+local at_once = ARGV[11] == '0'
+if at_once then m[VERIFIED] = 1 end
+local restarts = status == REQUESTED or (at_once and status == ACTIVE and ARGV[3] ~= '')
 if restarts or creating then -- a fresh start: what held it back is forgiven, what waits stays
   m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0
   redis.call('HDEL', KEYS[3], sub)

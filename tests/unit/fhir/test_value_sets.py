@@ -92,7 +92,7 @@ def test_a_canonical_without_version_means_the_newest() -> None:
 
 def test_what_is_not_held_is_not_known() -> None:
     assert answers(NO_VALUE_SETS, "a", (ACT, "IMP")) == [None]
-    assert not NO_VALUE_SETS.knows("http://vs.example/a")
+    assert not NO_VALUE_SETS.holds("http://vs.example/a")
     assert answers(held(composed("a", include("x"))), "a|2", (ACT, "x")) == [None]
 
 

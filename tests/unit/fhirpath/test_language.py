@@ -203,7 +203,7 @@ def test_one_item_that_is_no_boolean_counts_as_true() -> None:
         ("1 + 'a'", "cannot calculate"),
         ("1 & 'a'", "joins strings only"),
         ("name['a']", "an integer is expected"),
-        ("extension.value > 6 'g'", "units are not converted"),
+        ("extension.value > 'a'", "have no order"),
         ("name.given.first().startsWith(1)", "a string is expected"),
         ("name.use.allTrue()", "a boolean is expected"),
     ],

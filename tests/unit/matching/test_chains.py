@@ -311,6 +311,16 @@ def test_criteria_may_ask_for_a_value_set() -> None:
         compile_trigger(ResourceTrigger("Encounter", query=criteria), FhirVersion.R4)
 
 
+def test_fhirpath_asks_the_same_value_sets() -> None:
+    """S-274: memberOf() of a criterion and :in of a filter."""
+    criterion = "Encounter.class.memberOf('http://vs.example/inpatient')"
+    trigger = compile_trigger(ResourceTrigger("Encounter", fhirpath=criterion), FhirVersion.R4, value_sets=VALUE_SETS)
+    assert trigger.fires(created(encounter(**{"class": {"system": "urn:classes", "code": "IMP"}})), unreported)
+    assert not trigger.fires(created(encounter(**{"class": {"system": "urn:other", "code": "IMP"}})), unreported)
+    with pytest.raises(Unprocessable):
+        compile_trigger(ResourceTrigger("Encounter", fhirpath=criterion), FhirVersion.R4)
+
+
 def test_an_unknown_value_set_is_refused_with_the_name_of_the_setting() -> None:
     for sets in (NO_VALUE_SETS, VALUE_SETS):
         topic = compile_topic(ADULTS, FhirVersion.R4, value_sets=sets)

@@ -104,9 +104,32 @@ def test_of_several_triggers_the_one_that_came_furthest_is_named() -> None:
     assert because(explain_topic(both, FIRES)) == ("resourceTrigger[1].queryCriteria.current.clause[0]", "class=IMP")
 
 
-def test_a_fhirpath_criterion_is_told_with_its_text() -> None:
+BECAME = "(%previous.status = 'planned' or %previous.empty()) and %current.status = 'arrived'"
+
+
+@pytest.mark.parametrize(
+    ("mutated", "text", "values"),
+    [
+        (updated(encounter("planned"), encounter("in-progress")), "%current.status = 'arrived'", ("false",)),
+        (updated(encounter("arrived"), encounter("arrived")), "%previous.status = 'planned'", ("false",)),
+        (created(encounter("in-progress")), "%current.status = 'arrived'", ("false",)),
+    ],
+)
+def test_of_a_fhirpath_criterion_the_condition_that_said_no_is_named(
+    mutated: ResourceChange, text: str, values: tuple[str, ...]
+) -> None:
+    by_path = topic(ResourceTrigger("Encounter", fhirpath=BECAME))
+    found = decisive(explain_topic(by_path, mutated))
+    assert found is not None and (found.text, found.values) == (text, values)
+    assert decisive(explain_topic(by_path, updated(encounter("planned"), encounter("arrived")))) is None
+
+
+def test_what_a_condition_compares_is_told_with_its_value() -> None:
     by_path = topic(ResourceTrigger("Encounter", fhirpath="%current.status = 'arrived'"))
-    assert because(explain_topic(by_path, FIRES))[1].startswith("%current.status")
+    criterion = explain_topic(by_path, created(encounter("planned"))).parts[0].parts[2]
+    assert [(part.text, part.values, part.verdict) for part in criterion.parts] == [
+        ("%current.status", ('"planned"',), Verdict.LEFT_OUT)
+    ]
 
 
 def test_what_cannot_be_evaluated_says_why() -> None:

@@ -104,6 +104,19 @@ def test_what_has_no_effect_is_warned_of() -> None:
     ]
 
 
+def test_a_trigger_on_what_is_no_change_here_is_warned_of() -> None:
+    topic = SubscriptionTopic(
+        URL,
+        resource_triggers=(ResourceTrigger("Encounter"), ResourceTrigger("Subscription")),
+        event_triggers=(EventTrigger("SubscriptionTopic", (A01,)),),
+    )
+    warnings = compile_topic(topic, FhirVersion.R5).warnings
+    assert [(issue.expression, issue.severity) for issue in warnings] == [
+        ("SubscriptionTopic.resourceTrigger[1].resource", "warning"),
+        ("SubscriptionTopic.eventTrigger[0].resource", "warning"),
+    ]
+
+
 def test_a_type_that_exists_in_one_version_only_is_refused_in_the_others() -> None:
     topic = SubscriptionTopic(URL, resource_triggers=(ResourceTrigger("Transport"),))
     assert compile_topic(topic, FhirVersion.R5).focus_types == {"Transport"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from hub.domain.change import Interaction, ResourceChange
+from hub.domain.change import ChangeId, Interaction, ResourceChange
 from hub.domain.topic import QueryCriteria, ResourceTrigger
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
@@ -107,6 +109,16 @@ def test_an_unknown_previous_state_is_left_out(both: bool) -> None:
     unknown: dict[str, Any] = {"previous_known": False}
     assert fires(compiled, change(Interaction.UPDATE, state(matches_current=True), **unknown))
     assert not fires(compiled, change(Interaction.UPDATE, state(), **unknown))
+
+
+@pytest.mark.parametrize(("accepted", "expected"), [("2026-01-09T23:59:59", False), ("2026-01-10T00:00:01", True)])
+def test_now_is_when_the_change_was_accepted(accepted: str, expected: bool) -> None:
+    """So that a change is judged the same way whenever it is judged."""
+    compiled = trigger(fhirpath="%current.period.start + 7 days < now()")
+    started = encounter(period={"start": "2026-01-03T00:00:00Z"})
+    moment = datetime.fromisoformat(accepted).replace(tzinfo=UTC)
+    announced = replace(created(started), id=ChangeId(int(moment.timestamp() * 1000), 0))
+    assert fires(compiled, announced) is expected
 
 
 def test_previous_is_empty_in_fhirpath_when_it_is_unknown() -> None:

@@ -1,11 +1,10 @@
-"""Functions on collections as a whole: counting, taking parts, comparing as sets; and the plain tests of strings."""
+"""Functions on collections as a whole: counting, taking parts, comparing as sets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from hub.fhirpath.call import Function, FunctionCall
-from hub.fhirpath.errors import FHIRPathEvaluationError
 from hub.fhirpath.evaluation import (
     INTEGER,
     Compiled,
@@ -18,7 +17,8 @@ from hub.fhirpath.evaluation import (
     singleton,
     spend_on_element,
 )
-from hub.fhirpath.items import Item, Items, item_identity, value_of
+from hub.fhirpath.functions.arguments import integer_of
+from hub.fhirpath.items import Item, Items, item_identity
 from hub.fhirpath.sets import distinct_within, joined_types, union
 
 
@@ -54,13 +54,8 @@ def numbered(source: Compiled, number: Compiled, choose: Callable[[Items, int], 
         return nothing(source.types)
 
     def run(env: Environment, this: Item | None) -> Items:
-        item = singleton(number.items(env, this))
-        value = None if item is None else value_of(item)
-        if value is None:
-            return []
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise FHIRPathEvaluationError("an integer is expected as index or number")
-        return choose(source.items(env, this), value)
+        value = integer_of(number.items(env, this))
+        return [] if value is None else choose(source.items(env, this), value)
 
     return collection(run, source.types)
 
@@ -136,27 +131,6 @@ def _paid(env: Environment, items: Items) -> Items:
     return env.spend_on(items)
 
 
-def _string_test(holds: Callable[[str, str], bool]) -> Callable[[FunctionCall], Compiled]:
-    def build(call: FunctionCall) -> Compiled:
-        source, argument = call.source.items, call.argument().items
-
-        def truth(env: Environment, this: Item | None) -> bool | None:
-            text, part = _string(source(env, this)), _string(argument(env, this))
-            return None if text is None or part is None else holds(text, part)
-
-        return condition(truth)
-
-    return build
-
-
-def _string(items: Items) -> str | None:
-    item = singleton(items)
-    value = None if item is None else value_of(item)
-    if value is not None and not isinstance(value, str):
-        raise FHIRPathEvaluationError("a string is expected")
-    return value
-
-
 SUBSETTING = {
     "count": Function(0, 0, _count),
     "first": Function(0, 0, _slice(lambda items: items[:1])),
@@ -173,7 +147,4 @@ SUBSETTING = {
     "exclude": Function(1, 1, _kept_by_other(present=False)),
     "subsetOf": Function(1, 1, _subset(of_source=False)),
     "supersetOf": Function(1, 1, _subset(of_source=True)),
-    "startsWith": Function(1, 1, _string_test(str.startswith)),
-    "endsWith": Function(1, 1, _string_test(str.endswith)),
-    "contains": Function(1, 1, _string_test(str.__contains__)),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hub.fhir.definitions import PRIMITIVES
 from hub.fhirpath.call import Function, FunctionCall
 from hub.fhirpath.errors import FHIRPathEvaluationError
 from hub.fhirpath.evaluation import Compiled, Environment, Run, collection, condition, singleton
@@ -12,9 +11,12 @@ from hub.fhirpath.items import Item, Items
 from hub.fhirpath.types import TypeTest
 
 
-def each(env: Environment, items: Items) -> Iterator[Item]:
-    """The items one by one, each paid for, with ``$index`` set for the criteria that look at it."""
-    env.spend(len(items))
+def each(env: Environment, items: Items, cost: int) -> Iterator[Item]:
+    """The items one by one, with ``$index`` set for the criteria that look at it.
+
+    Each is paid for with what evaluating them once costs (``FunctionCall.cost``).
+    """
+    env.spend(len(items) * cost)
     outer = env.index
     try:
         for index, item in enumerate(items):
@@ -26,20 +28,20 @@ def each(env: Environment, items: Items) -> Iterator[Item]:
 
 def _where(call: FunctionCall) -> Compiled:
     """Those items for which the criteria are true."""
-    return collection(_filtered(call.source.items, call.criteria()), call.source.types)
+    return collection(_filtered(call), call.source.types)
 
 
-def _filtered(source: Run, criteria: Compiled) -> Run:
-    holds = criteria.truth
+def _filtered(call: FunctionCall) -> Run:
+    source, holds, cost = call.source.items, call.criteria().truth, call.cost()
 
     def run(env: Environment, this: Item | None) -> Items:
-        return [item for item in each(env, source(env, this)) if holds(env, item)]
+        return [item for item in each(env, source(env, this), cost) if holds(env, item)]
 
     return run
 
 
 def _exists(call: FunctionCall) -> Compiled:
-    source = _filtered(call.source.items, call.criteria()) if call.count else call.source.items
+    source = _filtered(call) if call.count else call.source.items
     return condition(lambda env, this: bool(source(env, this)))
 
 
@@ -60,19 +62,19 @@ def _not(call: FunctionCall) -> Compiled:
 
 def _all(call: FunctionCall) -> Compiled:
     """True when the criteria are true for every item, also when there is none."""
-    source, criteria = call.source.items, call.criteria()
+    source, criteria, cost = call.source.items, call.criteria(), call.cost()
 
     def truth(env: Environment, this: Item | None) -> bool | None:
-        return not any(not criteria.truth(env, item) for item in each(env, source(env, this)))
+        return not any(not criteria.truth(env, item) for item in each(env, source(env, this), cost))
 
     return condition(truth)
 
 
 def _select(call: FunctionCall) -> Compiled:
-    source, projection = call.source.items, call.criteria()
+    source, projection, cost = call.source.items, call.criteria(), call.cost()
 
     def run(env: Environment, this: Item | None) -> Items:
-        found = [made for item in each(env, source(env, this)) for made in projection.items(env, item)]
+        found = [made for item in each(env, source(env, this), cost) for made in projection.items(env, item)]
         return env.spend_on(found)
 
     return collection(run, projection.types)
@@ -82,7 +84,9 @@ def _iif(call: FunctionCall) -> Compiled:
     """One of two results; the other is not evaluated. With a source, that single item is ``$this``."""
     inside = call.node.source is not None
     criterion, *results = (call.criteria(i) if inside else call.argument(i) for i in range(call.count))
-    source = call.source.items
+    literal, source = criterion.constant or (), call.source.items
+    if len(literal) > 1 or any(item[0] != "System.Boolean" for item in literal):
+        raise call.refused("needs a condition that is true or false", "Write a comparison, or exists().")
 
     def run(env: Environment, this: Item | None) -> Items:
         item = singleton(source(env, this)) if inside else this
@@ -114,57 +118,6 @@ def is_of_type(source: Compiled, test: TypeTest) -> Compiled:
     return condition(truth)
 
 
-def _extension(call: FunctionCall) -> Compiled:
-    """The extensions with a url; those of a primitive stand in the object beside it."""
-    source, url = call.source.items, call.argument()
-
-    def run(env: Environment, this: Item | None) -> Items:
-        wanted = singleton(url.items(env, this))
-        found: Items = []
-        if wanted is not None:
-            for item in source(env, this):
-                found += [
-                    ("Extension", extension, None)
-                    for extension in _extensions(item)
-                    if isinstance(extension, dict) and extension.get("url") == wanted[1]
-                ]
-        return found
-
-    return collection(run, frozenset({"Extension"}))
-
-
-def _extensions(item: Item) -> list[object]:
-    type_, value, sibling = item
-    holder = sibling if type_ in PRIMITIVES else value
-    found = holder.get("extension") if isinstance(holder, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def has_value(item: Item) -> bool:
-    """Is it a primitive with a value (not only extensions)?"""
-    return item[1] is not None and (item[0] in PRIMITIVES or item[0].startswith("System."))
-
-
-def _has_value(call: FunctionCall) -> Compiled:
-    source = call.source.items
-
-    def truth(env: Environment, this: Item | None) -> bool | None:
-        items = source(env, this)
-        return len(items) == 1 and has_value(items[0])
-
-    return condition(truth)
-
-
-def _get_value(call: FunctionCall) -> Compiled:
-    source = call.source.items
-
-    def run(env: Environment, this: Item | None) -> Items:
-        items = source(env, this)
-        return items if len(items) == 1 and has_value(items[0]) else []
-
-    return collection(run, call.source.types)
-
-
 def _booleans(wanted: bool, combine: Callable[[list[bool]], bool]) -> Callable[[FunctionCall], Compiled]:
     def build(call: FunctionCall) -> Compiled:
         source = call.source.items
@@ -179,7 +132,7 @@ def _boolean(item: Item) -> bool:
     return item[1]
 
 
-EMPTY_OF_EMPTY = frozenset({"where", "select", "ofType", "as", "extension", "getValue"})
+EMPTY_OF_EMPTY = frozenset({"where", "select", "ofType", "as", "extension", "getValue", "repeat"})
 """Those that yield nothing when there is nothing to look at."""
 
 FILTERING = {
@@ -193,9 +146,6 @@ FILTERING = {
     "ofType": Function(1, 1, lambda call: of_type(call.source, call.type_argument())),
     "as": Function(1, 1, lambda call: of_type(call.source, call.type_argument())),
     "is": Function(1, 1, lambda call: is_of_type(call.source, call.type_argument())),
-    "extension": Function(1, 1, _extension),
-    "hasValue": Function(0, 0, _has_value),
-    "getValue": Function(0, 0, _get_value),
     "allTrue": Function(0, 0, _booleans(True, all)),
     "anyTrue": Function(0, 0, _booleans(True, any)),
     "allFalse": Function(0, 0, _booleans(False, all)),

@@ -1,0 +1,44 @@
+"""What this hub offers by its settings: channels, limits, a mail server."""
+
+from __future__ import annotations
+
+from hub.channels.smtp import MailServer
+from hub.channels.tls import tls_context
+from hub.fhir.subscriptions import Limits
+from hub.settings import Settings
+
+
+def limits(settings: Settings) -> Limits:
+    """What Subscriptions may ask for; a channel that needs the operator is offered when it is set up."""
+    offered = {
+        "rest-hook",
+        "message",
+    }
+    switched_off = {}
+    if settings.smtp_host:
+        offered.add("email")
+    else:
+        switched_off["email"] = "the operator of this hub must set HUB_SMTP_HOST and HUB_EMAIL_FROM."
+    return Limits(
+        channel_types=frozenset(offered),
+        switched_off=switched_off,
+        full_resource_by_mail=settings.email_full_resource,
+        min_mail_heartbeat_seconds=settings.email_heartbeat_min_seconds,
+        default_timeout_seconds=settings.default_timeout_seconds,
+        min_heartbeat_seconds=settings.heartbeat_min_seconds,
+    )
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """None when the operator has set none: then there is no email channel."""
+    if not settings.smtp_host:
+        return None
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port or {"off": 25, "starttls": 587, "tls": 465}[settings.smtp_tls],
+        sender=settings.email_from,
+        encryption=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        tls=None if settings.smtp_tls == "off" else tls_context(protocols=()),
+    )

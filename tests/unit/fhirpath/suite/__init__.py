@@ -1,0 +1,1 @@
+"""HL7's FHIRPath suite for FHIR R4: read, run and judged (``cases``, ``inputs``, ``judging``)."""
