@@ -21,7 +21,7 @@ from hub.api.pages import application
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.subscriptions import SubscriptionRoutes
-from hub.api.topics import TopicRoutes
+from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
 from hub.api.websocket import SocketLimits, WebSocketDoor
 from hub.channels.egress import EgressPolicy, check_endpoint
@@ -42,6 +42,7 @@ from hub.fhir.operations import websocket_url_of
 from hub.instance import Instance
 from hub.intake.binding import BindingService
 from hub.intake.bundles import BundleIntake
+from hub.intake.chain_targets import ChainTargets
 from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
@@ -52,8 +53,10 @@ from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
+from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.intake.value_sets import load_value_sets
 from hub.offer import limits, mail_server
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
@@ -86,11 +89,13 @@ DURABILITY_IN_WORDS = {
 
 
 class Hub:
-    """One process of the hub: made from settings, started, served, stopped."""
+    """One process of the hub: made from settings, started, served, stopped. Making it may raise CannotStart."""
 
     def __init__(self, settings: Settings, *, dev: bool = False) -> None:
         self.settings = settings
         self.dev = dev
+        self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
+        self.compiler = TopicCompiler(self.source_base_urls, load_value_sets(settings.valuesets_dir))
         self.instance = Instance(settings.data_dir)
         self._embedded = _embedded(settings)
         self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
@@ -108,9 +113,8 @@ class Hub:
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
         self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
-        self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.catalogue = Catalogue()
-        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.source_base_urls)
+        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.compiler)
         self.reader = EventReader(self.changes, self.event_log)
 
     def _wire_delivery(self) -> None:
@@ -155,9 +159,10 @@ class Hub:
             for version in FhirVersion
         }
         inclusion = Inclusion(self.changes, layout, self.registry, self.reverse_includes)
+        targets, take = ChainTargets(self.changes, layout, self.registry), self.worker
         self.evaluators = {
             partition: Evaluator(
-                partition, owner, layout, self.changes, self.agenda, self.registry, inclusion, reverse, self.worker
+                partition, owner, layout, self.changes, self.agenda, self.registry, targets, inclusion, reverse, take
             )
             for version, reverse in self.reverse_includes.items()
             for partition in layout.partitions_of(TENANT, version)
@@ -173,10 +178,11 @@ class Hub:
         self.bindings = BindingService(
             self.registry, self.subscriptions, self.sockets, seconds=self.settings.ws_token_ttl_seconds
         )
-        self.topic_service = TopicService(self.registry, self.registry_log, self.source_base_urls)
+        self.topic_service = TopicService(self.registry, self.registry_log, self.compiler)
         self.explain_service = ExplainService(
             self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
         )
+        self.parameter_service = SearchParameterService(self.registry, self.registry_log, self.compiler.book)
         self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
         self.janitor = Janitor(
             self.changes, self.subscriptions, self.event_log, layout, TENANT, self.registry.reconcile,
@@ -202,7 +208,7 @@ class Hub:
         await self.store.start(
             durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
         )
-        load_shipped(self.catalogue, self.settings.topics_dir, self.source_base_urls)
+        load_shipped(self.catalogue, self.settings.topics_dir, self.compiler)
         await self.registry.load()
         await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():
@@ -279,15 +285,17 @@ class Hub:
             self.settings.source_base_url_of,
             explain,
         )
-        resource_routes, topic_routes = ResourceRoutes(self.intake), TopicRoutes(self.topic_service, explain)
+        resource_routes = ResourceRoutes(self.intake)
+        topic_routes = DefinitionRoutes(self.topic_service, "topics", explain)
         rooms: dict[str, Routes] = {
             "": SystemRoutes(
                 BundleRoutes(
                     self.bundle_intake, self.intake, self.settings.source_base_url_of, self.settings.max_bundle_bytes
                 )
             ),
-            "Basic": BasicRoutes(topic_routes, resource_routes),
+            "Basic": BasicRoutes(topic_routes, resource_routes, self.topic_service.knows),
             "OperationDefinition": OperationDefinitionRoutes(resource_routes),
+            "SearchParameter": DefinitionRoutes(self.parameter_service, "SearchParameters"),
             "Subscription": subscription_routes,
             "SubscriptionTopic": topic_routes,
         }

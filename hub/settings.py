@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         Path("hub-data"), description="Folder of the embedded server's data and of the hub's own name."
     )
     topics_dir: Path | None = Field(None, description="Folder with further SubscriptionTopics (R5 or R6 ballot JSON).")
+    valuesets_dir: Path | None = Field(
+        None, description="Folder with ValueSets (JSON, one each) for `:in` and `:not-in`; read once at the start."
+    )
     draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
     durability: Literal["relaxed", "local"] = Field(
         "local", description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost."
@@ -149,12 +152,12 @@ class Settings(BaseSettings):
             raise ValueError("must be an absolute http or https URL")
         return url.rstrip("/")
 
-    @field_validator("topics_dir", mode="before")
+    @field_validator("topics_dir", "valuesets_dir", mode="before")
     @classmethod
     def _empty_is_none(cls, folder: Any) -> Any:
         return folder or None
 
-    @field_validator("topics_dir")
+    @field_validator("topics_dir", "valuesets_dir")
     @classmethod
     def _existing_folder(cls, folder: Path | None) -> Path | None:
         if folder is not None and not folder.is_dir():

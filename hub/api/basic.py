@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from hub.api.exchange import Exchange
 from hub.api.resources import ResourceRoutes
 from hub.api.search_request import asked_of
-from hub.api.topics import TopicRoutes
+from hub.api.topics import DefinitionRoutes
 from hub.api.wire import Answer
 from hub.beside import beside
 from hub.domain.change import ResourceKey
@@ -24,8 +25,10 @@ TOPICS = f"{FHIR_TYPES}|SubscriptionTopic"
 class BasicRoutes:
     """Hands each request to the room that the Basic belongs to. An id is a topic's or ordinary data's, never both."""
 
-    topics: TopicRoutes
+    topics: DefinitionRoutes
     ordinary: ResourceRoutes
+    knows: Callable[[str, FhirVersion, str], Awaitable[bool]]
+    """Is, or once was, an id a topic's?"""
 
     async def answer(self, exchange: Exchange) -> Answer:
         if exchange.address.base is FhirVersion.R4 and await self._is_about_topics(exchange):
@@ -50,7 +53,7 @@ class BasicRoutes:
 
     async def _holds_topic(self, exchange: Exchange) -> bool:
         address = exchange.address
-        return await self.topics.service.knows(exchange.tenant, address.base, address.id)
+        return await self.knows(exchange.tenant, address.base, address.id)
 
     async def _is_put_of_topic(self, exchange: Exchange, held: bool) -> bool:
         """Raises Conflict when a topic would become ordinary data, or ordinary data a topic."""

@@ -46,7 +46,7 @@ class ExplainRoutes:
         subscription = dialect(key.base).read_subscription(asked.subscription, self.limits)
         await self.registry.refresh()
         change, name = await self._change(exchange, asked)
-        return _answer(exchange, self.service.of_draft(key, subscription, change, name))
+        return _answer(exchange, await self.service.of_draft(key, subscription, change, name))
 
     async def of_topic(self, exchange: Exchange) -> Answer:
         """``SubscriptionTopic/[id]/$explain``, and on the type for one that is given; on R4 these are ``Basic``."""
@@ -55,7 +55,7 @@ class ExplainRoutes:
         await self.registry.refresh()
         topic = self._topic(exchange, asked)
         change, name = await self._change(exchange, asked)
-        return _answer(exchange, self.service.of_topic(topic, change, name))
+        return _answer(exchange, await self.service.of_topic(topic, change, name))
 
     def _topic(self, exchange: Exchange, asked: ExplainRequest) -> CompiledTopic:
         base, catalogue = exchange.address.base, self.registry.catalogue
@@ -68,7 +68,7 @@ class ExplainRoutes:
         if asked.topic is None:
             raise Malformed("give a topic: its canonical, or the resource itself", expression="Parameters.parameter")
         if not isinstance(asked.topic, str):
-            return self.topics.checked(asked.topic, base)[0]
+            return self.topics.checked(exchange.tenant, asked.topic, base)[0]
         listed = catalogue.find(exchange.tenant, base, asked.topic)
         if listed is None:
             raise NotFound(f"the topic {asked.topic} is not known here; {base.path}/metadata lists those that are")

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from hub.api.exchange import ABOUT_THE_ANSWER, Exchange
 from hub.api.wire import check_accept
-from hub.domain.change import Resource
+from hub.domain.change import ChangeId, Resource
 from hub.domain.subscription import Status
 from hub.domain.topic import STRUCTURE_DEFINITION
 from hub.domain.versions import FhirVersion
@@ -21,7 +21,8 @@ from hub.errors import Issue, Malformed, NotOffered, Refused, Unprocessable, Uns
 from hub.fhir.definitions import SearchParameter, definitions
 from hub.fhir.query_strings import read_query
 from hub.fhir.searches import offered
-from hub.matching.search import Clause, compile_parameter
+from hub.matching.search import Clause, Surroundings, compile_parameter
+from hub.matching.search.clause import all_match
 
 DEFAULT_COUNT = 100
 MOST_PER_PAGE = 1000
@@ -84,9 +85,9 @@ class Search:
     after: str = ""
     ignored: tuple[Issue, ...] = ()
 
-    def matches(self, resource: Resource) -> bool:
-        """May raise FHIRPathEvaluationError."""
-        return all(clause.matches(resource) for clause in self.clauses)
+    def matches(self, resource: Resource, now: ChangeId) -> bool:
+        """``now`` is the moment of asking. May raise FHIRPathEvaluationError."""
+        return all_match(self.clauses, resource, Surroundings(now))
 
 
 async def asked_of(exchange: Exchange) -> Search:
@@ -163,6 +164,8 @@ def _clause(name: str, value: str, resource_type: str, base: FhirVersion) -> Cla
     if code not in known or (colon and not modifier):
         listed = ", ".join(sorted(known))
         raise Unprocessable(f"the search parameter is not offered; there are {listed}", code=_UNKNOWN)
+    if modifier in ("in", "not-in"):
+        raise Unprocessable(f":{modifier} is not offered in a search; list the codes with commas", code=_UNKNOWN)
     value = _as_meant(known[code], modifier, value, resource_type, base)
     return compile_parameter(resource_type, known[code], modifier, "", value, definitions(base))
 

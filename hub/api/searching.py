@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from hub.api.exchange import Exchange
 from hub.api.search_request import Search
 from hub.api.wire import Answer
-from hub.domain.change import Resource
+from hub.domain.change import ChangeId, Resource
 from hub.errors import Issue
 from hub.fhir.json import write_json
 from hub.fhir.outcomes import operation_outcome
@@ -39,9 +40,10 @@ async def select(search: Search, held: Iterable[Resource]) -> tuple[list[Resourc
     """Those that match, and what could not be judged: it counts as no match, and the answer says so."""
     matches: list[Resource] = []
     faults: list[Issue] = []
+    now = ChangeId.at(datetime.now(UTC))
     for number, resource in enumerate(held, 1):
         try:
-            if search.matches(resource):
+            if search.matches(resource, now):
                 matches.append(resource)
         except FHIRPathEvaluationError as problem:
             faults.append(Issue("processing", f"{resource['id']} was left out: {problem}", severity="warning"))

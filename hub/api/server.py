@@ -19,7 +19,7 @@ from hub.security.tokens import Guard
 DEV_HEADER = "X-Hub-Dev"
 """On every answer while everybody is let in (SECURITY A1)."""
 READS = ("GET", "HEAD")
-OWN_ROOMS = ("Subscription", "SubscriptionTopic")
+OWN_ROOMS = ("SearchParameter", "Subscription", "SubscriptionTopic")
 """They are neither patched nor listed by version; everything else is."""
 OPEN_PATHS = frozenset(f"{version.path}/{name}" for version in FhirVersion for name in ("metadata", "$versions"))
 

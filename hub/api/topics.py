@@ -1,8 +1,13 @@
-"""Topics over HTTP, SubscriptionTopic on R4B and R5, Basic on R4: create, read, vread, update, delete, search."""
+"""Definitions over HTTP: topics (SubscriptionTopic on R4B and R5, Basic on R4) and SearchParameters.
+
+Create, read, vread, update, delete, search.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from hub.api.exchange import Exchange
 from hub.api.explaining import ExplainRoutes
@@ -10,27 +15,57 @@ from hub.api.search_request import asked_of
 from hub.api.searching import search_answer
 from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
+from hub.domain.versions import FhirVersion
 from hub.errors import NotOffered
 from hub.fhir.json import write_json
-from hub.intake.publishing import ShownTopic, TopicService
+from hub.intake.written import ShownDefinition
 
-OFFERED = "create, read, vread, update, delete, search and $explain"
+OFFERED = "create, read, vread, update, delete and search"
+
+
+class DefinitionService(Protocol):
+    """Definitions of one kind; see ``TopicService`` and ``SearchParameterService``."""
+
+    async def publish(
+        self, tenant: str, base: FhirVersion, raw: bytes, resource: Mapping[str, Any]
+    ) -> ShownDefinition: ...
+
+    async def replace(
+        self,
+        tenant: str,
+        base: FhirVersion,
+        identity: str,
+        raw: bytes,
+        resource: Mapping[str, Any],
+        if_match: int | None,
+    ) -> ShownDefinition: ...
+
+    async def withdraw(self, tenant: str, base: FhirVersion, identity: str, if_match: int | None) -> None: ...
+
+    async def read(
+        self, tenant: str, base: FhirVersion, identity: str, version: int | None = None
+    ) -> ShownDefinition: ...
+
+    async def shown(self, tenant: str, base: FhirVersion) -> list[ShownDefinition]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class TopicRoutes:
-    service: TopicService
-    explain: ExplainRoutes
+class DefinitionRoutes:
+    """``name`` is what the definitions are called in refusals; only topics are explained."""
+
+    service: DefinitionService
+    name: str
+    explain: ExplainRoutes | None = None
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
         exchange.check_type()
         if address.special == "_search" and not address.id:
             return await self._search(exchange)
-        if address.operation == "explain":
+        if address.operation == "explain" and self.explain:
             return await self.explain.of_topic(exchange)
         if address.operation or address.special:
-            raise NotOffered(f"this is not offered; on topics there are {OFFERED}")
+            raise NotOffered(f"this is not offered; on {self.name} there are {self._offered}")
         match exchange.method, bool(address.id), address.version:
             case "POST", False, None:
                 return await self._create(exchange)
@@ -43,7 +78,11 @@ class TopicRoutes:
             case "GET" | "HEAD", False, None:
                 return await self._search(exchange)
             case _:
-                raise NotOffered(f"{exchange.method} is not offered here; on topics there are {OFFERED}")
+                raise NotOffered(f"{exchange.method} is not offered here; on {self.name} there are {self._offered}")
+
+    @property
+    def _offered(self) -> str:
+        return f"{OFFERED}, and $explain" if self.explain else OFFERED
 
     async def _read(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
@@ -80,12 +119,11 @@ class TopicRoutes:
     async def _search(self, exchange: Exchange) -> Answer:
         search = await asked_of(exchange)
         base = exchange.address.base
-        listed = await self.service.listed(exchange.tenant, base)
-        shown = {topic.id: self.service.show(base, topic).resource for topic in listed}
+        shown = {each.id: each.resource for each in await self.service.shown(exchange.tenant, base)}
         return await search_answer(exchange, search, shown.values(), shown.__getitem__)
 
 
-def _written(exchange: Exchange, shown: ShownTopic) -> Answer:
+def _written(exchange: Exchange, shown: ShownDefinition) -> Answer:
     headers = version_header(shown.version, shown.last_updated)
     location = f"{exchange.address.type}/{shown.id}/_history/{shown.version}"
     said = f"published on {exchange.address.base.path}"

@@ -6,7 +6,7 @@ A change is always judged against the state that was stored with it, never again
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from hub.domain.versions import FhirVersion
 
 Resource = Mapping[str, Any]
-NEVER_CHANGES = frozenset({"Subscription", "SubscriptionTopic"})
+NEVER_CHANGES = frozenset({"SearchParameter", "Subscription", "SubscriptionTopic"})
 """Types with a life of their own in the hub: nothing that is done to one of them is a change that could be told."""
 
 
@@ -85,6 +85,11 @@ class ChangeId:
         milliseconds, _, sequence = text.partition("-")
         return cls(int(milliseconds), int(sequence or 0))
 
+    @classmethod
+    def at(cls, moment: datetime) -> ChangeId:
+        """The first that could have been given at ``moment``, an aware instant."""
+        return cls(int(moment.timestamp() * 1000), 0)
+
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"
 
@@ -115,6 +120,8 @@ class ResourceChange:
 
     ``current`` is None for a delete, ``previous`` is None for a create and when it is not known;
     ``previous_known`` False means: there was a previous state, but the hub never saw it (HOUSE ruling 13).
+    ``targets`` are the present states of resources that it refers to and that somebody asks for, looked up before it
+    is judged, by relative reference; None = not held here (ruling 23).
     """
 
     id: ChangeId
@@ -124,6 +131,7 @@ class ResourceChange:
     previous: Resource | None
     previous_known: bool = True
     occasion: Occasion = NO_OCCASION
+    targets: Mapping[str, Resource | None] = field(default_factory=dict)
 
     @property
     def focus(self) -> Resource | None:

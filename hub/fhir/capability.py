@@ -33,7 +33,7 @@ _CLASSIC = (
 
 _RESOURCE_INTERACTIONS = ("create", "read", "vread", "history-instance", "update", "patch", "delete")
 _SUBSCRIPTION_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
-_TOPIC_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
+_DEFINITION_INTERACTIONS = ("create", "read", "vread", "update", "delete", "search-type")
 
 
 def capability_statement(
@@ -55,11 +55,12 @@ def capability_statement(
     level), ``resource_types`` are all types taken on this base, ``topics`` the canonicals of all topics in use (S-199),
     ``websocket_url`` where a classic ``bind ID`` is answered, "" when it is not (S-014, S-201).
     """
-    types = sorted(set(resource_types) - {"Subscription", "SubscriptionTopic"})
+    types = sorted(set(resource_types) - {"SearchParameter", "Subscription", "SubscriptionTopic"})
     explain = {"name": EXPLAIN, "definition": definition_url(base_url, EXPLAIN)}
     resources = [_subscription(version, topics, explain)]
     if version is not FhirVersion.R4:
-        resources.append(_searched("SubscriptionTopic", version, _TOPIC_INTERACTIONS))
+        resources.append(_searched("SubscriptionTopic", version, _DEFINITION_INTERACTIONS))
+    resources.append(_searched("SearchParameter", version, _DEFINITION_INTERACTIONS))
     resources += [_searched(name, version, _RESOURCE_INTERACTIONS) for name in types]
     for resource in resources:
         if resource["type"] == topic_type(version):

@@ -1,6 +1,8 @@
 """Filter criteria strings of the Backport profile, in every form that is in use (S-092).
 
 param=value · param:modifier=value · Type.param=value · Type?param=value&param2=value2 · Type?
+
+A parameter may be a chain, with the type of its target or without: ``patient:Patient.birthdate`` (S-047, S-268).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from urllib.parse import unquote
 from hub.domain.subscription import FilterBy
 from hub.fhir.topics import TYPE_NAME
 
-_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:(?::[A-Z][A-Za-z]+)?\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _MODIFIER = re.compile(r"[A-Za-z][A-Za-z-]*")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
@@ -41,9 +43,11 @@ def _condition(part: str, resource_type: str, encoded: bool) -> FilterBy:
     name, equals, value = (_decoded(piece, encoded) for piece in part.partition("="))
     if not equals or not name or not value:
         raise FilterSyntaxError(f"{part!r} is no condition: write param=value.")
-    name, colon, modifier = name.partition(":")
     if not resource_type:
         resource_type, name = _qualified(name)
+    head, dot, last = name.rpartition(".")  # of a chain, patient:Patient.birthdate, the modifier comes last
+    last, colon, modifier = last.partition(":")
+    name = head + dot + last
     if not _PARAMETER.fullmatch(name) or (colon and not _MODIFIER.fullmatch(modifier)):
         raise FilterSyntaxError(f"{part!r} is no condition: write param=value or param:modifier=value.")
     return FilterBy(parameter=name, value=value, resource_type=resource_type, modifier=modifier)

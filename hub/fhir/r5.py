@@ -15,7 +15,7 @@ from hub.fhir.carriers import subscription_status
 from hub.fhir.headers import MASK, Header, kept_values
 from hub.fhir.reading import Json, child, children, text
 from hub.fhir.subscriptions import DEFAULT_CONTENT_TYPE, DEFAULT_MAIL_TYPE, ROOT, Limits, SubscriptionChecks
-from hub.fhir.topics import COMPARATORS, MODIFIERS, PARAMETER_NAME, TYPE_NAME
+from hub.fhir.topics import COMPARATORS, FILTER_NAME, MODIFIERS, TYPE_NAME
 
 
 class R5Dialect:
@@ -97,7 +97,7 @@ def _filter(item: Json, path: str, checks: SubscriptionChecks) -> FilterBy:
     comparator, modifier = text(item, "comparator"), text(item, "modifier")
     if resource_type and not TYPE_NAME.fullmatch(resource_type):
         problems.add("value", f"{path}.resourceType", "Name the resource type, such as Encounter.")
-    if not PARAMETER_NAME.fullmatch(parameter):
+    if not FILTER_NAME.fullmatch(parameter):
         problems.add("value", f"{path}.filterParameter", "Give the name of the parameter; a modifier goes to modifier.")
     if not value:
         problems.add("required", f"{path}.value", "Give the value to compare with.")

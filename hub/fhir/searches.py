@@ -22,6 +22,7 @@ _R5 = (
     *("type", "url"),
 )
 _TOPIC = ("date", "derived-or-self", "identifier", "resource", "status", "title", "trigger-description", "url")
+_PARAMETER = ("base", "code", "name", "status", "type", "url", "version")
 _STANDARD: Mapping[tuple[str, FhirVersion], tuple[str, ...]] = MappingProxyType(
     {
         ("Subscription", FhirVersion.R4): _CLASSIC,
@@ -30,6 +31,7 @@ _STANDARD: Mapping[tuple[str, FhirVersion], tuple[str, ...]] = MappingProxyType(
         ("SubscriptionTopic", FhirVersion.R4B): (*_TOPIC, "version"),
         ("SubscriptionTopic", FhirVersion.R5): (*_TOPIC, "version", "effective", "event"),
         ("Basic", FhirVersion.R4): ("code",),
+        **{("SearchParameter", version): _PARAMETER for version in FhirVersion},
     }
 )
 

@@ -27,6 +27,8 @@ from hub.fhir.structure import structural_issues
 
 CANONICAL_URL = re.compile(r"(?:https?://|urn:)[^\s|#?]+")
 PARAMETER_NAME = re.compile(r"[^\s:&=?]+")
+FILTER_NAME = re.compile(rf"(?:[^\s:&=?.]+:[A-Z][A-Za-z]+\.)?{PARAMETER_NAME.pattern}")
+"""As a Subscription may write it: a chain with the type of its target, ``patient:Patient.birthdate``."""
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}")
 STATUSES = ("draft", "active", "retired", "unknown")
 COMPARATORS = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")

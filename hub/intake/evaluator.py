@@ -17,6 +17,7 @@ from typing import Protocol
 from hub.bell import Bell
 from hub.domain.change import Interaction, ResourceChange
 from hub.errors import Fenced, Unavailable
+from hub.intake.chain_targets import ChainTargets
 from hub.intake.inclusion import Inclusion
 from hub.intake.registry import Registry
 from hub.intake.reverse_includes import ReverseIncludes
@@ -70,6 +71,7 @@ class Evaluator:
         changes: Changes,
         agenda: Agenda,
         registry: Registry,
+        targets: ChainTargets,
         inclusion: Inclusion,
         reverse: ReverseIncludes,
         holder: Holder,
@@ -81,6 +83,7 @@ class Evaluator:
         self._changes = changes
         self._agenda = agenda
         self._registry = registry
+        self._targets = targets
         self._inclusion = inclusion
         self._reverse = reverse
         self._holder = holder
@@ -156,8 +159,9 @@ class Evaluator:
     async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
         """What is to be committed, by shard, in the order of commits."""
         by_shard: dict[int, list[Match]] = {}
-        for change in changes:
+        for known in await self._targets.completed(changes):
             await asyncio.sleep(0)  # others of this process may have something to do between two changes
+            (change,) = await self._targets.completed([known])  # meanwhile somebody may ask for more
             concerned = self._concerned(change)
             included = await self._inclusion.of(change, [name for name, _ in concerned])
             for name, version in concerned:

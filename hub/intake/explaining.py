@@ -13,9 +13,11 @@ from hub.domain.explanation import Answer, DeliveryState, Explanation, Finding, 
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Gone, HubError, NotFound
+from hub.intake.chain_targets import ChainTargets
 from hub.intake.registry import Registry
+from hub.matching.chains import ChainIndex
 from hub.matching.explain import explain_filters, explain_topic
-from hub.matching.filters import CompiledFilters
+from hub.matching.filters import NO_FILTERS, CompiledFilters
 from hub.matching.topics import CompiledTopic
 from hub.reading.changes import find_change, judgeable
 from hub.reading.definitions import read_definition
@@ -54,9 +56,9 @@ class ExplainService:
     async def of_states(self, key: SubscriptionKey, change: ResourceChange) -> Explanation:
         """Would ``change``, which is handed in, be an event for a stored Subscription? Raises NotFound, Gone."""
         asked = await self._asked(key)
-        return self.of_draft(key, asked.subscription, change)
+        return await self.of_draft(key, asked.subscription, change)
 
-    def of_draft(
+    async def of_draft(
         self, key: SubscriptionKey, subscription: Subscription, change: ResourceChange, name: str = GIVEN
     ) -> Explanation:
         """The same for a Subscription that need not be stored; ``key.id`` may be "" then."""
@@ -64,11 +66,20 @@ class ExplainService:
             topic, filters = self.registry.compiled(key, subscription)
         except HubError as problem:
             return Explanation(Answer.TOPIC_UNUSABLE, name, change.interaction, notes=(str(problem),))
-        return judged(topic, filters, change, name)
+        return judged(topic, filters, await self._with_targets(topic, filters, change), name)
 
-    def of_topic(self, topic: CompiledTopic, change: ResourceChange, name: str = GIVEN) -> Explanation:
+    async def of_topic(self, topic: CompiledTopic, change: ResourceChange, name: str = GIVEN) -> Explanation:
         """Does ``topic`` fire, whoever may be subscribed to it?"""
-        return judged(topic, None, change, name)
+        return judged(topic, None, await self._with_targets(topic, NO_FILTERS, change), name)
+
+    async def _with_targets(
+        self, topic: CompiledTopic, filters: CompiledFilters, change: ResourceChange
+    ) -> ResourceChange:
+        """With the present states of what its chains lead to, as the evaluator looks them up (ruling 23)."""
+        wanted = ChainIndex()
+        wanted.add(str(SubscriptionKey(change.key.tenant, change.key.base, "")), topic, filters)
+        (completed,) = await ChainTargets(self.changes, self.layout, wanted).completed([change])
+        return completed
 
     async def change_named(self, tenant: str, base: FhirVersion, name: ChangeName) -> tuple[ResourceChange, str]:
         """A stored change, to be judged, and both of its names. Raises NotFound."""
@@ -83,7 +94,7 @@ class ExplainService:
         if entry.interaction is Interaction.LOAD:
             return Explanation(Answer.NEVER_JUDGED, reference_of(entry), entry.interaction, notes=(LOADED,))
         (change,) = await judgeable(self.changes, partition, [entry])
-        now = self.of_draft(key, asked.subscription, change, reference_of(entry))
+        now = await self.of_draft(key, asked.subscription, change, reference_of(entry))
         numbered = await self._numbered(asked, partition, entry.id)
         if numbered is not None:
             return _with_number(now, numbered, asked.record)

@@ -6,7 +6,7 @@ A topic is published only when the hub can decide it exactly and every Subscript
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,50 +19,41 @@ from hub.errors import (
     Malformed,
     NotFound,
     NotOffered,
-    PreconditionFailed,
     Refused,
     Unprocessable,
 )
-from hub.fhir.json import read_json, write_instant
+from hub.fhir.json import read_json
 from hub.fhir.topic_forms import read_written_topic, told_as_written, topic_type, write_topic_for
 from hub.intake.known import Registered
 from hub.intake.offers import new_id
 from hub.intake.registry import Registry
 from hub.intake.topic_life import check_derivation
-from hub.intake.topics import Catalogue, ListedTopic
+from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
+from hub.intake.written import (
+    ShownDefinition,
+    name_of,
+    present_instant,
+    refuse_unless_written,
+    shown_definition,
+)
 from hub.matching.filters import compile_filters
-from hub.matching.lint import check_topic
 from hub.matching.topics import CompiledTopic
-from hub.store.conditional_write import WriteCode
-from hub.store.registry import Published, TopicRecord
 from hub.store.registry import Registry as RegistryLog
+from hub.store.registry import TopicRecord
 
 SHIPPED_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 """lastUpdated of the topics that come with the hub."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownTopic:
-    """A topic as it goes out, in the shape of its base."""
-
-    id: str
-    version: int
-    last_updated: datetime
-    resource: dict[str, Any]
-    created: bool = False
-    notes: tuple[Issue, ...] = ()
-    """Warnings and hints of the lint, with their places in the resource as its base writes it."""
-
-
 class TopicService:
     """SubscriptionTopics of the R4B and R5 bases, and Basics of the R4 base that stand for topics."""
 
-    def __init__(self, registry: Registry, log: RegistryLog, source_base_urls: dict[FhirVersion, str]) -> None:
+    def __init__(self, registry: Registry, log: RegistryLog, compiler: TopicCompiler) -> None:
         self._registry = registry
         self._log = log
-        self._source_base_urls = source_base_urls
+        self._compiler = compiler
 
-    async def publish(self, tenant: str, base: FhirVersion, raw: bytes, resource: Mapping[str, Any]) -> ShownTopic:
+    async def publish(self, tenant: str, base: FhirVersion, raw: bytes, resource: Mapping[str, Any]) -> ShownDefinition:
         return await self._write(tenant, base, new_id(), raw, resource, expected_version=0)
 
     async def replace(
@@ -73,7 +64,7 @@ class TopicService:
         raw: bytes,
         resource: Mapping[str, Any],
         if_match: int | None,
-    ) -> ShownTopic:
+    ) -> ShownDefinition:
         """Update, or create with the client's id. The id of a shipped topic makes it the base's own."""
         if resource.get("id") != identity:
             raise Malformed(f'write "id": "{identity}" as in the URL', expression=f"{topic_type(base)}.id")
@@ -87,8 +78,8 @@ class TopicService:
             raise NotOffered(f"{topic_type(base)}/{identity} comes with the hub and cannot be deleted")
         if listed and (users := self._registry.using(tenant, base, listed)):
             raise Conflict(f"{len(users)} Subscriptions use this topic, for instance Subscription/{users[0].key.id}")
-        withdrawn = await self._log.withdraw(_name(tenant, base, identity), _now(), if_match)
-        _refuse(withdrawn, f"{topic_type(base)}/{identity}")
+        withdrawn = await self._log.withdraw(name_of(tenant, base, identity), present_instant(), if_match)
+        refuse_unless_written(withdrawn, f"{topic_type(base)}/{identity}")
         await self._registry.refresh()
 
     async def knows(self, tenant: str, base: FhirVersion, identity: str) -> bool:
@@ -96,11 +87,11 @@ class TopicService:
         await self._registry.refresh()
         if self._registry.catalogue.by_id(tenant, base, identity):
             return True
-        return await self._log.topic(_name(tenant, base, identity)) is not None
+        return await self._log.topic(name_of(tenant, base, identity)) is not None
 
-    async def read(self, tenant: str, base: FhirVersion, identity: str, version: int | None = None) -> ShownTopic:
+    async def read(self, tenant: str, base: FhirVersion, identity: str, version: int | None = None) -> ShownDefinition:
         await self._registry.refresh()
-        found = await self._log.topic(_name(tenant, base, identity), version)
+        found = await self._log.topic(name_of(tenant, base, identity), version)
         if found:
             number, alive, record = found
             if not alive:
@@ -112,13 +103,14 @@ class TopicService:
             raise NotFound(f"{topic_type(base)}/{identity} is not known here")
         return self.show(base, listed)
 
-    async def listed(self, tenant: str, base: FhirVersion) -> list[ListedTopic]:
-        """All topics of a base, shipped ones included, by id."""
+    async def shown(self, tenant: str, base: FhirVersion) -> list[ShownDefinition]:
+        """All topics of a base as they go out, shipped ones included, by id."""
         await self._registry.refresh()
-        return sorted(self._registry.catalogue.listed(tenant, base), key=lambda listed: listed.id)
+        listed = sorted(self._registry.catalogue.listed(tenant, base), key=lambda listed: listed.id)
+        return [self.show(base, each) for each in listed]
 
     @staticmethod
-    def show(base: FhirVersion, listed: ListedTopic) -> ShownTopic:
+    def show(base: FhirVersion, listed: ListedTopic) -> ShownDefinition:
         written = datetime.fromisoformat(listed.written) if listed.written else SHIPPED_SINCE
         resource = write_topic_for(base, listed.resource) if listed.shipped else listed.resource
         return _shown(base, listed.id, listed.version, written, resource)
@@ -132,24 +124,26 @@ class TopicService:
         resource: Mapping[str, Any],
         *,
         expected_version: int | None,
-    ) -> ShownTopic:
-        compiled, notes = self.checked(resource, base)
+    ) -> ShownDefinition:
+        compiled, notes = self.checked(tenant, resource, base)
         await self._registry.refresh()
         self._check_derivation(tenant, base, resource, compiled)
         self._check_canonical(tenant, base, identity, compiled)
         self._check_users(tenant, base, ListedTopic(identity, dict(resource), compiled, shipped=False))
-        record = TopicRecord(raw.decode("utf-8-sig"), _now())
-        published = await self._log.publish(_name(tenant, base, identity), record, expected_version)
-        _refuse(published, f"{topic_type(base)}/{identity}")
+        record = TopicRecord(raw.decode("utf-8-sig"), present_instant())
+        published = await self._log.publish(name_of(tenant, base, identity), record, expected_version)
+        refuse_unless_written(published, f"{topic_type(base)}/{identity}")
         await self._registry.refresh()
         written = datetime.fromisoformat(record.written)
         shown = _shown(base, identity, published.version, written, dict(resource))
         return replace(shown, created=published.created, notes=notes)
 
-    def checked(self, resource: Mapping[str, Any], base: FhirVersion) -> tuple[CompiledTopic, tuple[Issue, ...]]:
+    def checked(
+        self, tenant: str, resource: Mapping[str, Any], base: FhirVersion
+    ) -> tuple[CompiledTopic, tuple[Issue, ...]]:
         """The topic made ready, and what the lint has to say beside; raises Unprocessable with all of its errors."""
         topic = read_written_topic(dict(resource), base)
-        checked = check_topic(topic, base, source_base_url=self._source_base_urls[base])
+        checked = self._compiler.check(topic, base, tenant)
         try:
             return checked.accepted(), told_as_written(resource, base, checked.notes)
         except Unprocessable as problem:
@@ -204,29 +198,6 @@ def _check_served(registered: Registered, filters: tuple[FilterBy, ...], planned
 
 
 def _shown(
-    base: FhirVersion, identity: str, version: int, last_updated: datetime, resource: dict[str, Any]
-) -> ShownTopic:
-    own_meta = resource.get("meta")
-    stamp = {"versionId": str(version), "lastUpdated": write_instant(last_updated)}
-    meta = {**(own_meta if isinstance(own_meta, dict) else {}), **stamp}
-    rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
-    shown = {"resourceType": topic_type(base), "id": identity, "meta": meta, **rest}
-    return ShownTopic(identity, version, last_updated, shown)
-
-
-def _name(tenant: str, base: FhirVersion, identity: str) -> str:
-    return f"{tenant}|{base}|{identity}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _refuse(published: Published, reference: str) -> None:
-    match published.code:
-        case WriteCode.CONFLICT:
-            raise PreconditionFailed(f"If-Match names another version: {reference} has version {published.version}")
-        case WriteCode.ABSENT:
-            raise NotFound(f"{reference} is not known here")
-        case _:
-            return
+    base: FhirVersion, identity: str, version: int, last_updated: datetime, resource: Mapping[str, Any]
+) -> ShownDefinition:
+    return shown_definition(topic_type(base), identity, version, last_updated, resource)

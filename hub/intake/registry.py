@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from hub.domain.change import ResourceChange
@@ -18,14 +19,18 @@ from hub.domain.subscription import FilterBy, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
+from hub.fhir.search_parameters import read_search_parameter
 from hub.fhir.topic_forms import read_written_topic
+from hub.intake import fault_log
+from hub.intake.definition_reader import DefinitionReader
 from hub.intake.known import KnownSubscriptions, Registered
-from hub.intake.topics import Catalogue, ListedTopic
-from hub.matching.classic import compile_criteria
+from hub.intake.parameter_book import ListedParameter
+from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
+from hub.intake.written import home_of, name_of
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
 from hub.matching.report import Fault
-from hub.matching.topics import CompiledTopic, compile_topic
+from hub.matching.topics import CompiledTopic
 from hub.reading.definitions import read_definition
 from hub.store.registry import NewsKind
 from hub.store.registry import Registry as RegistryLog
@@ -38,8 +43,6 @@ Compiled = tuple[CompiledTopic, CompiledFilters]
 
 TAKEN_IN_AT_ONCE = 20
 """Compiled in one go, each in some hundred microseconds: then others of this process have their turn."""
-MOST_REMEMBERED = 10_000
-"""Definitions that were read for a search, of about a kilobyte each."""
 
 
 class Registry:
@@ -50,7 +53,7 @@ class Registry:
         catalogue: Catalogue,
         subscriptions: Subscriptions,
         registry_log: RegistryLog,
-        source_base_urls: dict[FhirVersion, str],
+        compiler: TopicCompiler,
     ) -> None:
         self.catalogue = catalogue
         self.broken: dict[str, str] = {}
@@ -58,10 +61,12 @@ class Registry:
         """Evaluations that failed, by topic: counted and shown, never silent (ruling 23)."""
         self._subscriptions = subscriptions
         self._log = registry_log
-        self._source_base_urls = source_base_urls
+        self._compiler = compiler
         self._index = MatchIndex()
         self._known = KnownSubscriptions()
-        self._definitions: OrderedDict[tuple[str, int], Definition] = OrderedDict()
+        self._definitions = DefinitionReader(subscriptions)
+        self._uncompiled: set[str] = set()
+        """Topics that are stored and cannot be used now."""
         self._seen = "0-0"
         self._reading = asyncio.Lock()
         """One reader at a time: an older answer must not overwrite a newer one."""
@@ -73,7 +78,9 @@ class Registry:
 
     async def _load(self) -> None:
         self._seen = await self._log.newest_news()
-        for name in {*await self._log.topic_names(), *self.catalogue.own_names()}:
+        book = self._compiler.book
+        await self._read_parameters({*await self._log.names(NewsKind.SEARCH_PARAMETER), *book.names()})
+        for name in {*await self._log.names(NewsKind.TOPIC), *self.catalogue.own_names()}:
             await self._read_topic(name)
         async for names in self._subscriptions.names():
             await self._read_subscriptions(names)
@@ -91,6 +98,7 @@ class Registry:
                 return
             if not news:
                 return
+            await self._read_parameters({item.name for item in news if item.kind is NewsKind.SEARCH_PARAMETER})
             for item in news:
                 if item.kind is NewsKind.TOPIC:
                     await self._read_topic(item.name)
@@ -109,8 +117,14 @@ class Registry:
 
     def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
         """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names."""
-        found = self._index.match(change, self.record_fault)
+        faults: list[Fault] = []
+        found = self._index.match(change, faults.append)
+        fault_log.record(faults, self.faults)
         return [(name, version) for name, version in found if self._known.counts(name, partition_index, change.id)]
+
+    def references(self, change: ResourceChange) -> frozenset[str]:
+        """What must be looked up before ``change`` is matched (``Type/id``), for the chains of anybody (ruling 23)."""
+        return self._index.references(change)
 
     def known(self, name: str) -> Registered | None:
         return self._known.get(name)
@@ -124,17 +138,8 @@ class Registry:
         return self._index.filters_of(name)
 
     async def definitions_of(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
-        """The definitions of (Subscription, version), which never change; those read last are remembered."""
-        recent = self._definitions
-        missing = [each for each in wanted if each not in recent]
-        for start in range(0, len(missing), MOST_REMEMBERED):
-            chunk = missing[start : start + MOST_REMEMBERED]
-            read = zip(chunk, await self._subscriptions.definitions(chunk), strict=True)
-            recent.update((each, definition) for each, definition in read if definition)
-        found = [recent.get(each) for each in wanted]
-        while len(recent) > MOST_REMEMBERED:
-            recent.popitem(last=False)
-        return found
+        """The definitions of (Subscription, version)."""
+        return await self._definitions.of(wanted)
 
     def using(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> list[Registered]:
         """The Subscriptions whose canonical means this topic now."""
@@ -146,39 +151,72 @@ class Registry:
 
     def record_fault(self, fault: Fault) -> None:
         """Count it and say so in the log."""
-        self.faults[fault.topic] += 1
-        log.warning(
-            "a criterion could not be evaluated; it counts as not matched",
-            extra={
-                "topic": fault.topic,
-                "subscription": fault.subscription or None,
-                "criterion": fault.criterion,
-                "reason": fault.reason,
-            },
-        )
+        fault_log.record([fault], self.faults)
+
+    async def _read_parameters(self, names: Iterable[str]) -> None:
+        """Before topics and Subscriptions are read; those that speak of a parameter are made ready anew."""
+        for name in names:
+            words = await self._read_parameter(name)
+            tenant, base, _ = home_of(name)
+            for listed in list(self.catalogue.listed(tenant, base)):
+                if not listed.speaks_of(words):
+                    continue
+                if listed.shipped:
+                    await self._adapt(tenant, base, listed)
+                else:
+                    await self._read_topic(name_of(tenant, base, listed.id))
+        for name in list(self._uncompiled) if names else ():
+            await self._read_topic(name)
+
+    async def _read_parameter(self, name: str) -> set[str]:
+        """Take it in; the words by which topics speak of it, before and now."""
+        tenant, base, identity = home_of(name)
+        found = await self._log.written(NewsKind.SEARCH_PARAMETER, name)
+        book = self._compiler.book
+        before = book.by_id(tenant, base, identity)
+        book.drop(tenant, base, identity)
+        if found and found[1]:
+            version, _, record = found
+            resource = read_json(record.resource.encode())
+            try:
+                parameter = read_search_parameter(resource, base)
+                book.put(tenant, base, ListedParameter(identity, resource, parameter, version, record.written))
+            except Refused as problem:  # accepted by another release of the hub: the topics that need it say why
+                log.error("a stored SearchParameter cannot be read", extra={"name": name, "reason": str(problem)})
+        known = (each.parameter for each in (before, book.by_id(tenant, base, identity)) if each)
+        return {word for parameter in known for word in (parameter.code, parameter.url)}
+
+    async def _adapt(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+        """Make a shipped topic ready with the parameters of this base."""
+        try:
+            compiled = self._compiler.compile(listed.topic, base, tenant)
+        except Refused as problem:
+            log.error("a shipped topic cannot be compiled", extra={"topic": listed.id, "reason": str(problem)})
+            return
+        self.catalogue.adapt(tenant, base, replace(listed, compiled=compiled))
+        await self._index_users(tenant, base, {listed.topic.url})
 
     async def _read_topic(self, name: str) -> None:
-        tenant, base_name, identity = name.split("|", 2)
-        base = FhirVersion(base_name)
+        tenant, base, identity = home_of(name)
         before = self._url_of(tenant, base, identity)
         found = await self._log.topic(name)
         version, alive, record = found if found else (0, False, None)
+        self._uncompiled.discard(name)
         if record and alive:
             try:
                 resource = read_json(record.resource.encode())
                 topic = read_written_topic(resource, base)
-                compiled = compile_topic(topic, base, source_base_url=self._source_base_urls[base])
+                compiled = self._compiler.compile(topic, base, tenant)
                 self.catalogue.put(
                     tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
                 )
             except Refused as problem:  # accepted by another release of the hub: its Subscriptions say why
                 log.error("a stored topic cannot be compiled", extra={"topic": name, "reason": str(problem)})
                 self.catalogue.drop(tenant, base, identity)
+                self._uncompiled.add(name)
         else:
             self.catalogue.drop(tenant, base, identity)
-        urls = {url for url in (before, self._url_of(tenant, base, identity)) if url}
-        users = [each for each in self.all_of(tenant, base) if each.topic.partition("|")[0] in urls]
-        await self._index_anew(users)
+        await self._index_users(tenant, base, {url for url in (before, self._url_of(tenant, base, identity)) if url})
 
     def _url_of(self, tenant: str, base: FhirVersion, identity: str) -> str:
         listed = self.catalogue.by_id(tenant, base, identity)
@@ -201,8 +239,9 @@ class Registry:
             if place % TAKEN_IN_AT_ONCE == TAKEN_IN_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
-    async def _index_anew(self, users: Sequence[Registered]) -> None:
+    async def _index_users(self, tenant: str, base: FhirVersion, urls: set[str]) -> None:
         """After their topic changed. Those that could not be matched till now are read again."""
+        users = [each for each in self.all_of(tenant, base) if each.topic.partition("|")[0] in urls]
         silent = []
         for place, registered in enumerate(users):
             name = str(registered.key)
@@ -240,7 +279,7 @@ class Registry:
     def compiled(self, key: SubscriptionKey, subscription: Subscription) -> Compiled:
         """What decides for a Subscription, with the topics that are known now. Raises HubError saying what is wrong."""
         if subscription.is_classic:
-            return self.compile_criteria(key.base, subscription.criteria)
+            return self.compile_criteria(key.tenant, key.base, subscription.criteria)
         return self._filed(key, subscription.topic, subscription.filters)
 
     def _filed(self, key: SubscriptionKey, topic: str, filters: tuple[FilterBy, ...]) -> Compiled:
@@ -249,9 +288,9 @@ class Registry:
             raise HubError(f"its topic {topic} is not known here any more")
         return listed.compiled, compile_filters(filters, listed.compiled)
 
-    def compile_criteria(self, base: FhirVersion, criteria: str) -> Compiled:
+    def compile_criteria(self, tenant: str, base: FhirVersion, criteria: str) -> Compiled:
         """The search of a classic Subscription on ``base``; raises Unprocessable at Subscription.criteria."""
-        return compile_criteria(criteria, base, source_base_url=self._source_base_urls[base])
+        return self._compiler.compile_criteria(criteria, base, tenant)
 
     def _report(self, name: str, problem: HubError) -> None:
         self.broken[name] = str(problem)

@@ -214,7 +214,7 @@ class SubscriptionService:
         """Warnings; raises Unprocessable. One who keeps its topic is let stay when the topic takes no new ones."""
         self._check_reachable(key.base, subscription)
         if subscription.is_classic:
-            return self._registry.compile_criteria(key.base, subscription.criteria)[1].warnings
+            return self._registry.compile_criteria(key.tenant, key.base, subscription.criteria)[1].warnings
         await self._registry.refresh()
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
         element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"

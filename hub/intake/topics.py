@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,10 +18,14 @@ from typing import Any
 from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart, Refused
-from hub.fhir.json import read_json
+from hub.fhir.json import read_json, write_json
 from hub.fhir.topic_forms import in_r5_terms, read_filed_topic
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
+from hub.intake.parameter_book import ParameterBook
+from hub.matching.classic import compile_criteria
+from hub.matching.filters import CompiledFilters
 from hub.matching.lint import WARNING, CheckedTopic, check_topic
-from hub.matching.topics import CompiledTopic
+from hub.matching.topics import CompiledTopic, compile_topic
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,11 @@ class ListedTopic:
     def topic(self) -> SubscriptionTopic:
         return self.compiled.topic
 
+    def speaks_of(self, words: Iterable[str]) -> bool:
+        """Does any of them stand in it? More than use them is found, never less."""
+        text = write_json(self.resource).decode()
+        return any(word in text for word in words)
+
 
 @dataclass(slots=True)
 class Catalogue:
@@ -54,9 +63,15 @@ class Catalogue:
 
     _shipped: dict[FhirVersion, dict[str, ListedTopic]] = field(default_factory=dict)
     _own: dict[tuple[str, FhirVersion], dict[str, ListedTopic]] = field(default_factory=dict)
+    _adapted: dict[tuple[str, FhirVersion], dict[str, ListedTopic]] = field(default_factory=dict)
+    """Shipped topics made ready with the SearchParameters of one base."""
 
     def ship(self, version: FhirVersion, listed: ListedTopic) -> None:
         self._shipped.setdefault(version, {})[listed.id] = listed
+
+    def adapt(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+        """Put a shipped topic in place of itself, for one base."""
+        self._adapted.setdefault((tenant, base), {})[listed.id] = listed
 
     def put(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
         self._own.setdefault((tenant, base), {})[listed.id] = listed
@@ -64,7 +79,7 @@ class Catalogue:
     def with_own(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> Catalogue:
         """How the catalogue would be with this topic of a base; it stays as it is itself."""
         own = self._own.get((tenant, base), {}) | {listed.id: listed}
-        return Catalogue(self._shipped, self._own | {(tenant, base): own})
+        return Catalogue(self._shipped, self._own | {(tenant, base): own}, self._adapted)
 
     def drop(self, tenant: str, base: FhirVersion, identity: str) -> None:
         self._own.get((tenant, base), {}).pop(identity, None)
@@ -78,7 +93,8 @@ class Catalogue:
         own = self._own.get((tenant, base), {})
         canonicals = {listed.topic.canonical for listed in own.values()}
         yield from own.values()
-        for identity, listed in self._shipped.get(base, {}).items():
+        shipped = self._shipped.get(base, {}) | self._adapted.get((tenant, base), {})
+        for identity, listed in shipped.items():
             if identity not in own and listed.topic.canonical not in canonicals:
                 yield listed
 
@@ -104,13 +120,57 @@ def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((1, int(part)) if _NUMBER.fullmatch(part) else (0, part) for part in version.split("."))
 
 
-def load_shipped(catalogue: Catalogue, extra: Path | None, source_base_urls: dict[FhirVersion, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class TopicCompiler:
+    """Makes topics ready with what this hub knows beside the standard. ``source_base_urls`` by base (ruling 15).
+
+    Without a tenant it is the standard alone that says which search parameters there are.
+    """
+
+    source_base_urls: Mapping[FhirVersion, str]
+    value_sets: ValueSets = NO_VALUE_SETS
+    book: ParameterBook = field(default_factory=ParameterBook)
+
+    def compile(self, topic: SubscriptionTopic, base: FhirVersion, tenant: str = "") -> CompiledTopic:
+        """Raises Unprocessable."""
+        return compile_topic(
+            topic,
+            base,
+            source_base_url=self.source_base_urls[base],
+            facts=self.book.facts(tenant, base),
+            value_sets=self.value_sets,
+        )
+
+    def check(self, topic: SubscriptionTopic, base: FhirVersion, tenant: str = "") -> CheckedTopic:
+        """The same, with what the lint has to say."""
+        return check_topic(
+            topic,
+            base,
+            source_base_url=self.source_base_urls[base],
+            facts=self.book.facts(tenant, base),
+            value_sets=self.value_sets,
+        )
+
+    def compile_criteria(
+        self, criteria: str, base: FhirVersion, tenant: str = ""
+    ) -> tuple[CompiledTopic, CompiledFilters]:
+        """The search of a classic Subscription. Raises Unprocessable at Subscription.criteria."""
+        return compile_criteria(
+            criteria,
+            base,
+            source_base_url=self.source_base_urls[base],
+            facts=self.book.facts(tenant, base),
+            value_sets=self.value_sets,
+        )
+
+
+def load_shipped(catalogue: Catalogue, extra: Path | None, compiler: TopicCompiler) -> None:
     """Read every topic file and offer it where it compiles. Raises CannotStart when a file fits nowhere."""
     for path in sorted(_shipped_folder().iterdir(), key=lambda path: path.name):
         if path.name.endswith(".json"):
-            _ship(catalogue, path, source_base_urls)
+            _ship(catalogue, path, compiler)
     for path in sorted(extra.glob("*.json")) if extra else ():
-        _ship(catalogue, path, source_base_urls)
+        _ship(catalogue, path, compiler)
 
 
 def _shipped_folder() -> Traversable:
@@ -118,7 +178,7 @@ def _shipped_folder() -> Traversable:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "topics"
 
 
-def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict[FhirVersion, str]) -> None:
+def _ship(catalogue: Catalogue, path: Traversable | Path, compiler: TopicCompiler) -> None:
     try:
         resource = read_json(path.read_bytes())
         topic = read_filed_topic(resource)
@@ -128,7 +188,7 @@ def _ship(catalogue: Catalogue, path: Traversable | Path, source_base_urls: dict
     problems: list[str] = []
     for version in FhirVersion:
         try:
-            checked = check_topic(topic, version, source_base_url=source_base_urls[version])
+            checked = compiler.check(topic, version)
             compiled = checked.accepted()
         except Refused as problem:
             problems.append(f"{version}: {problem}")

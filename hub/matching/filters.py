@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hub.domain.change import Resource
 from hub.domain.subscription import FilterBy
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy
 from hub.errors import Issue, Unprocessable
-from hub.fhir.definitions import Definitions, SearchParameter, definitions
+from hub.fhir.definitions import Definitions
+from hub.fhir.value_sets import ValueSets
 from hub.matching.report import Refusals
-from hub.matching.search import Clause, compile_parameter
-from hub.matching.search.clause import ORDERED_TYPES, check_comparator, check_modifier, resolve_parameter
+from hub.matching.search import NOTHING_AROUND, Clause, Surroundings, compile_parameter
+from hub.matching.search.clause import all_match
+from hub.matching.search.parameters import (
+    ORDERED_TYPES,
+    Known,
+    check_comparator,
+    check_modifier,
+    ordered_parameter,
+    resolve_parameter,
+    without_types,
+)
 from hub.matching.search.syntax import split_prefix, split_values
 from hub.matching.topics import CompiledTopic, filter_parameter
 
@@ -23,27 +33,35 @@ MAX_VALUE_CHARACTERS = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class SearchKnowledge:
+    """What a search was compiled with, which no topic of its own has: whoever compiles it again needs the same."""
+
+    facts: Definitions
+    value_sets: ValueSets
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledFilters:
     """Focus type -> its clauses, joined by AND. ``by_type`` None: no filter at all, every focus passes.
 
     A type that is not a key is never notified: a filter names other types, or it lacks a parameter (S-094).
     ``warnings`` go into the answer to the client; ``written`` is what was compiled;
-    ``by_search`` says that they are the conditions of a search, which no topic need allow.
+    ``by_search`` is there when they are the conditions of a search, which no topic need allow.
     """
 
     by_type: Mapping[str, tuple[Clause, ...]] | None
     warnings: tuple[Issue, ...] = ()
     written: tuple[FilterBy, ...] = ()
-    by_search: bool = False
+    by_search: SearchKnowledge | None = None
 
     def clauses(self, resource_type: str) -> tuple[Clause, ...] | None:
         """The conditions for a focus of this type; None when the type is not notified."""
         return () if self.by_type is None else self.by_type.get(resource_type)
 
-    def match(self, resource_type: str, focus: Resource) -> bool:
+    def match(self, resource_type: str, focus: Resource, around: Surroundings = NOTHING_AROUND) -> bool:
         """May raise FHIRPathEvaluationError, which the caller counts as not matched and reports."""
         clauses = self.clauses(resource_type)
-        return clauses is not None and all(clause.matches(focus) for clause in clauses)
+        return clauses is not None and all_match(clauses, focus, around)
 
 
 Blank = Callable[[Sequence[str]], Clause]
@@ -75,7 +93,7 @@ class _Compiler:
     def __init__(self, filters: tuple[FilterBy, ...], topic: CompiledTopic) -> None:
         self._filters = [(f"filterBy[{position}]", filter_by) for position, filter_by in enumerate(filters)]
         self._topic = topic
-        self._facts = definitions(topic.version)
+        self._facts = topic.facts
         self._refusals = Refusals()
 
     def compile(self) -> CompiledFilters:
@@ -141,7 +159,7 @@ class _Compiler:
         position: int,
         filter_by: FilterBy,
         allowed: CanFilterBy,
-        parameter: SearchParameter,
+        parameter: Known,
         resource_type: str,
         values: Sequence[str],
     ) -> Clause:
@@ -149,12 +167,15 @@ class _Compiler:
         filled = FilterBy(filter_by.parameter, value, filter_by.resource_type, comparator, filter_by.modifier)
         return self._clause(filled, allowed, parameter, resource_type)
 
-    def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, SearchParameter | None]:
-        allowed = self._topic.allowed_filter(filter_by.parameter, resource_type)
-        return allowed, filter_parameter(allowed, resource_type, self._facts) if allowed else None
+    def _meaning(self, filter_by: FilterBy, resource_type: str) -> tuple[CanFilterBy | None, Known | None]:
+        """A chain may name the type of its target, which the topic cannot: ``patient:Patient.gender`` (S-047)."""
+        allowed = self._topic.allowed_filter(without_types(filter_by.parameter), resource_type)
+        if allowed is None:
+            return None, None
+        return allowed, filter_parameter(replace(allowed, parameter=filter_by.parameter), resource_type, self._facts)
 
     def _compiled(
-        self, path: str, filter_by: FilterBy, allowed: CanFilterBy, parameter: SearchParameter, resource_type: str
+        self, path: str, filter_by: FilterBy, allowed: CanFilterBy, parameter: Known, resource_type: str
     ) -> list[Clause]:
         """The clause; none, with the refusal noted, when the filter cannot be had."""
         before = len(self._refusals.issues)
@@ -174,12 +195,10 @@ class _Compiler:
                 return [self._clause(filter_by, allowed, parameter, resource_type)]
         return []
 
-    def _clause(
-        self, filter_by: FilterBy, allowed: CanFilterBy, parameter: SearchParameter, resource_type: str
-    ) -> Clause:
+    def _clause(self, filter_by: FilterBy, allowed: CanFilterBy, parameter: Known, resource_type: str) -> Clause:
         if len(filter_by.value) > MAX_VALUE_CHARACTERS:
             raise Unprocessable(f"The value has more than {MAX_VALUE_CHARACTERS} characters; write a shorter one.")
-        if parameter.type in ORDERED_TYPES and filter_by.modifier != "missing":
+        if ordered_parameter(parameter).type in ORDERED_TYPES and filter_by.modifier != "missing":
             for value in split_values(filter_by.value):
                 _check_allowed_comparator(split_prefix(value)[0], allowed)
         return compile_parameter(
@@ -190,6 +209,7 @@ class _Compiler:
             filter_by.value,
             self._facts,
             source_base_url=self._topic.source_base_url,
+            value_sets=self._topic.value_sets,
         )
 
     def _check_each_filter_applies(self, types: list[str]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hub.domain.subscription import FilterBy
-from hub.fhir.definitions import definitions
-from hub.matching.filters import Blank, CompiledFilters, blank_filters
+from hub.matching.filters import Blank, CompiledFilters, SearchKnowledge, blank_filters
 from hub.matching.search import Clause, compile_parameter
+from hub.matching.search.parameters import Known, resolve_parameter
 from hub.matching.topics import CompiledTopic
 
 
@@ -40,19 +41,24 @@ class FilterForm:
 
     def _blanks(self, resource_type: str) -> tuple[Blank, ...] | None:
         """None when the type is not notified."""
-        if self._by_search:
-            return tuple(self._conditions(resource_type))
+        if self._by_search is not None:
+            return tuple(self._conditions(resource_type, self._by_search))
         return blank_filters(self.filters, self._topic, resource_type)
 
-    def _conditions(self, resource_type: str) -> Iterator[Blank]:
-        """As ``compile_query`` makes them."""
-        facts, source_base_url = definitions(self._topic.version), self._topic.source_base_url
+    def _conditions(self, resource_type: str, known: SearchKnowledge) -> Iterator[Blank]:
+        """As ``compile_query`` makes them, of a search that was compiled before."""
+        compiled = partial(
+            compile_parameter,
+            facts=known.facts,
+            source_base_url=self._topic.source_base_url,
+            value_sets=known.value_sets,
+        )
         for position, each in enumerate(self.filters):
+            parameter = resolve_parameter(resource_type, each.parameter, known.facts)
 
-            def fill(values: Sequence[str], position: int = position, each: FilterBy = each) -> Clause:
-                parameter, modifier, value = each.parameter, each.modifier, values[position]
-                return compile_parameter(
-                    resource_type, parameter, modifier, "", value, facts, source_base_url=source_base_url
-                )
+            def fill(
+                values: Sequence[str], position: int = position, each: FilterBy = each, parameter: Known = parameter
+            ) -> Clause:
+                return compiled(resource_type, parameter, each.modifier, "", values[position])
 
             yield fill

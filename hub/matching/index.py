@@ -4,7 +4,7 @@
 
 A topic's triggers are judged once per change, however many Subscriptions it has. ``shelf.py`` says where a Subscription
 lies, ``entries.py`` what is kept of it. A candidate is judged by its own filters, exactly as if there were no index;
-filters that are the same are judged once.
+filters that are the same are judged once, for they look at the same focus and the same surroundings of the change.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from hub.domain.topic import EVERY_TYPE
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError
 from hub.fhirpath import FHIRPathEvaluationError
+from hub.matching.chains import ChainIndex
 from hub.matching.entries import filings_of, filters_in, form_in, values_in, version_of, write_entry
-from hub.matching.filters import CompiledFilters
+from hub.matching.filters import CompiledFilters, SearchKnowledge
 from hub.matching.forms import FilterForm
 from hub.matching.report import Fault, Report
+from hub.matching.search import Surroundings
 from hub.matching.shelf import Shelf
 from hub.matching.topics import CompiledTopic
 from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger
@@ -35,7 +37,7 @@ MOST_COMPILED = 10_000
 """Filters that are judged every time are kept compiled, about two kilobytes each; others are compiled when found."""
 
 _Place = tuple[str, str, CompiledTopic]
-_FormKey = tuple[bool, tuple[tuple[str, str, str, str], ...]]
+_FormKey = tuple[SearchKnowledge | None, tuple[tuple[str, str, str, str], ...]]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +61,12 @@ class _Form:
     filters: FilterForm
     members: int = 0
 
+    @property
+    def name(self) -> str:
+        """As that of a Subscription, with its number for an id."""
+        tenant, base, _ = self.group.place
+        return f"{tenant}|{base}|{self.number}"
+
     def compiled(self, resource_type: str, filters: bytes) -> CompiledFilters:
         return self.filters.filled(resource_type, self.values(filters))
 
@@ -78,6 +86,8 @@ class MatchIndex:
         self._newest_form = 0
         self._groups: dict[_Place, _Group] = {}
         self._by_occasion: dict[Occasion, list[_Group]] = {}
+        self._chains = ChainIndex()
+        """By form: chains differ in their values only, so a Subscription adds nothing here."""
         self._compiled_often: _Compile = lru_cache(maxsize=MOST_COMPILED)(_Form.compiled)
 
     def __len__(self) -> int:
@@ -126,6 +136,10 @@ class MatchIndex:
         filters = filters_in(entry)
         form = self._forms[form_in(filters)]
         return form.filters.written(form.values(filters))
+
+    def references(self, change: ResourceChange) -> frozenset[str]:
+        """What must be looked up before ``change`` is matched (``Type/id``), for the chains of anybody (ruling 23)."""
+        return self._chains.references(change)
 
     def match(self, change: ResourceChange, report: Report) -> list[tuple[str, int]]:
         """(key, definition version) of every Subscription that this change is an event of, sorted by key in byte order.
@@ -194,12 +208,14 @@ class MatchIndex:
             number = self._newest_form = self._newest_form + 1
             form = _Form(number, key, group, FilterForm(filters, group.topic))
             group.forms[key] = self._forms[number] = form
+            self._chains.add(form.name, group.topic, filters)
         return form
 
     def _forget(self, form: _Form) -> None:
         """A form that nobody has any more, and its group when that was the last one."""
         group = form.group
         del self._forms[form.number], group.forms[form.key]
+        self._chains.remove(form.name)
         if group.forms:
             return
         del self._groups[group.place]
@@ -211,10 +227,12 @@ class MatchIndex:
 
 
 def _verdict(form: _Form, filters: bytes, change: ResourceChange, compiled: _Compile) -> bool | str:
-    """Whether the filters let the focus pass; a text says why that could not be told."""
+    """Whether the filters let the focus pass; a text says why that could not be told, also when it is undecided."""
     focus, resource_type = change.focus, change.key.type
     try:
-        return focus is not None and compiled(form, resource_type, filters).match(resource_type, focus)
+        if focus is None:
+            return False
+        return compiled(form, resource_type, filters).match(resource_type, focus, Surroundings.of(change))
     except (FHIRPathEvaluationError, HubError) as error:
         return str(error)
 

@@ -10,10 +10,12 @@ from hub.domain.change import NEVER_CHANGES, Interaction, ResourceChange
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
-from hub.fhir.definitions import Definitions, SearchParameter, definitions
+from hub.fhir.definitions import Definitions, definitions
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.includes import NO_INCLUDES, CompiledIncludes, compile_includes
 from hub.matching.report import Refusals, Report
 from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
+from hub.matching.search.parameters import Known, resolve_parameter
 from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger, compile_event_trigger, compile_trigger
 
 Written = TypeVar("Written")
@@ -27,13 +29,18 @@ MAX_DIRECTIVES = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledTopic:
-    """``focus_types`` are the types its events can be about; ``warnings`` say what of it has no effect here."""
+    """``focus_types`` are the types its events can be about; ``warnings`` say what of it has no effect here.
+
+    ``facts`` and ``value_sets`` are what it was compiled with; the filters of its Subscriptions are too.
+    """
 
     topic: SubscriptionTopic
     version: FhirVersion
     source_base_url: str
     triggers: tuple[CompiledTrigger, ...]
     focus_types: frozenset[str]
+    facts: Definitions
+    value_sets: ValueSets = NO_VALUE_SETS
     warnings: tuple[Issue, ...] = ()
     event_triggers: tuple[CompiledEventTrigger, ...] = ()
     includes: CompiledIncludes = NO_INCLUDES
@@ -65,17 +72,25 @@ class CompiledTopic:
         )
 
 
-def compile_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base_url: str = "") -> CompiledTopic:
-    """Make a topic ready for one version.
+def compile_topic(
+    topic: SubscriptionTopic,
+    version: FhirVersion,
+    *,
+    source_base_url: str = "",
+    facts: Definitions | None = None,
+    value_sets: ValueSets = NO_VALUE_SETS,
+) -> CompiledTopic:
+    """Make a topic ready for one version. ``facts`` may know more search parameters than the standard does.
 
     Raises Unprocessable, every issue with the element at fault (``SubscriptionTopic.resourceTrigger[0].…``), when
     anything of it cannot be decided exactly. A filter that this version does not know is only a warning: it is the
     Subscription that would use it that is refused.
     """
     _check_triggers_exist(topic)
-    facts, refusals = definitions(version), Refusals()
+    facts, refusals = facts or definitions(version), Refusals()
     triggers = _each(topic.resource_triggers, "resourceTrigger", refusals, lambda trigger, path: compile_trigger(
-        trigger, version, source_base_url=source_base_url, topic=topic.canonical, path=path
+        trigger, version, source_base_url=source_base_url, topic=topic.canonical, path=path,
+        facts=facts, value_sets=value_sets,
     ))  # fmt: skip
     event_triggers = _each(
         topic.event_triggers,
@@ -92,7 +107,17 @@ def compile_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base
     reverse, unserved = compile_rev_includes(topic, facts, source_base_url)
     warnings = (*warnings, *includes.warnings, *unserved)
     return CompiledTopic(
-        topic, version, source_base_url, triggers, focus_types, warnings, event_triggers, includes, reverse
+        topic,
+        version,
+        source_base_url,
+        triggers,
+        focus_types,
+        facts,
+        value_sets,
+        warnings,
+        event_triggers,
+        includes,
+        reverse,
     )
 
 
@@ -109,8 +134,14 @@ def _each(
     return tuple(found)
 
 
-def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definitions) -> SearchParameter | None:
-    """The search parameter that an allowed filter means for a type: by its definition, else by its name (S-046)."""
+def filter_parameter(allowed: CanFilterBy, resource_type: str, facts: Definitions) -> Known | None:
+    """The search parameter that an allowed filter means for a type: by its definition, else by its name (S-046).
+
+    A chain (``patient.gender``) means what its name says (S-047). None for what the type has not.
+    """
+    chain = _chain(allowed.parameter, resource_type, facts) if "." in allowed.parameter else None
+    if chain is not None or ":" in allowed.parameter:
+        return chain
     defined = facts.search_parameter_by_url(allowed.definition.partition("|")[0])
     if defined is not None and {resource_type, *facts.ancestors(resource_type)} & set(defined.base):
         return defined
@@ -131,6 +162,13 @@ def too_costly(topic: SubscriptionTopic) -> tuple[Issue, ...]:
         for number, most, what, name in bounds
         if number > most
     )
+
+
+def _chain(name: str, resource_type: str, facts: Definitions) -> Known | None:
+    try:
+        return resolve_parameter(resource_type, name, facts)
+    except Unprocessable:  # whoever uses it is told why
+        return None
 
 
 def _check_triggers_exist(topic: SubscriptionTopic) -> None:

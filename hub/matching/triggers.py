@@ -13,9 +13,10 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhir.definitions import Definitions, definitions
 from hub.fhir.nearest import did_you_mean
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.fhirpath import Expression, FHIRPathEvaluationError, compile_expression
 from hub.matching.report import Fault, Refusals, Report
-from hub.matching.search import Query, compile_query
+from hub.matching.search import Query, Surroundings, Undecided, compile_query
 
 ANNOUNCED = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE})
 """A load is never an event (HOUSE ruling 34)."""
@@ -34,8 +35,17 @@ class CompiledQueryCriteria:
     require_both: bool
 
     def hold(self, change: ResourceChange) -> bool:
-        sides = [side for side in (self.previous_side(change), self.current_side(change)) if side is not None]
-        return bool(sides) and (all(sides) if self.require_both else any(sides))
+        """Raises Undecided when a side that would settle it is undecided (ruling 23)."""
+        sides, doubt = [], None
+        for look in (self.previous_side, self.current_side):
+            try:
+                sides.append(look(change))
+            except Undecided as problem:
+                doubt = problem
+        known = [side for side in sides if side is not None]
+        if doubt and (not self.require_both) not in known:
+            raise doubt
+        return bool(known) and (all(known) if self.require_both else any(known))
 
     def previous_side(self, change: ResourceChange) -> bool | None:
         """Does the state before hold? None when this side is left out."""
@@ -43,7 +53,7 @@ class CompiledQueryCriteria:
             return self.result_for_create
         if self.previous is None or change.previous is None or not change.previous_known:
             return None
-        return self.previous.matches(change.previous)
+        return self.previous.matches(change.previous, Surroundings.of(change))
 
     def current_side(self, change: ResourceChange) -> bool | None:
         """Does the state after hold? None when this side is left out."""
@@ -51,7 +61,7 @@ class CompiledQueryCriteria:
             return self.result_for_delete
         if self.current is None or change.current is None:
             return None
-        return self.current.matches(change.current)
+        return self.current.matches(change.current, Surroundings.of(change))
 
     @property
     def text(self) -> str:
@@ -127,20 +137,24 @@ def compile_trigger(
     source_base_url: str = "",
     topic: str = "",
     path: str = "SubscriptionTopic.resourceTrigger[0]",
+    facts: Definitions | None = None,
+    value_sets: ValueSets = NO_VALUE_SETS,
 ) -> CompiledTrigger:
-    """Make a trigger ready; ``path`` is where it stands.
+    """Make a trigger ready; ``path`` is where it stands. ``facts`` may know more than the standard does.
 
     Raises Unprocessable with an issue for every element that cannot be decided exactly in this version.
     """
-    refusals, facts = Refusals(), definitions(version)
+    refusals, facts = Refusals(), facts or definitions(version)
     with refusals.at(f"{path}.resource"):
         _check_type(trigger.resource, facts)
     refusals.raise_if_any()
-    query = _compile_criteria(trigger.query, trigger.resource, facts, source_base_url, path, refusals)
+    query = _compile_criteria(trigger.query, trigger.resource, facts, source_base_url, path, refusals, value_sets)
     fhirpath = None
     with refusals.at(f"{path}.fhirPathCriteria"):
         if trigger.fhirpath is not None:
-            fhirpath = compile_expression(trigger.fhirpath, facts, root_type=trigger.resource, now_allowed=True)
+            fhirpath = compile_expression(
+                trigger.fhirpath, facts, root_type=trigger.resource, now_allowed=True, value_sets=value_sets
+            )
     refusals.raise_if_any()
     return CompiledTrigger(topic, trigger.resource, trigger.interactions & ANNOUNCED, query, fhirpath)
 
@@ -161,6 +175,7 @@ def _compile_criteria(
     source_base_url: str,
     path: str,
     refusals: Refusals,
+    value_sets: ValueSets,
 ) -> CompiledQueryCriteria | None:
     """None when there is no string to test: then it is as if the criteria were not there (S-036)."""
     if criteria is None or (criteria.previous is None and criteria.current is None):
@@ -169,7 +184,9 @@ def _compile_criteria(
     for side, text in (("previous", criteria.previous), ("current", criteria.current)):
         with refusals.at(f"{path}.queryCriteria.{side}"):
             if text is not None:
-                sides[side] = compile_query(text, resource_type, facts, source_base_url=source_base_url)
+                sides[side] = compile_query(
+                    text, resource_type, facts, source_base_url=source_base_url, value_sets=value_sets
+                )
     return CompiledQueryCriteria(
         sides["previous"],
         sides["current"],

@@ -21,8 +21,9 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:s:…`` | hash | definition version -> JSON |
 | ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
-| ``{reg}:log`` | stream | what changed in the registry: subscription or topic, name |
+| ``{reg}:log`` | stream | what changed in the registry: subscription, topic or search-parameter, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
+| ``{reg}:params`` | hash | SearchParameters and their versions |
 | ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
 | ``hub:binding:…`` | string PX | digest of a binding token -> JSON of who asked for it and for which Subscriptions |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
@@ -41,6 +42,7 @@ LAYOUT_KEY = "hub:layout"
 LAYOUT_VERSION = 1
 REGISTRY_LOG = "{reg}:log"
 TOPICS = "{reg}:topics"
+SEARCH_PARAMETERS = "{reg}:params"
 SOCKETS_CHANNEL = "hub:sockets"
 """Where every process with sockets hears which Subscription was written (publish and subscribe; nothing is kept)."""
 

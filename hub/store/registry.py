@@ -1,4 +1,4 @@
-"""SubscriptionTopics, and the log that tells every process what changed in the registry.
+"""SubscriptionTopics and SearchParameters, and the log that tells every process what changed in the registry.
 
 The log only says *that* something changed; the reader fetches the newest state. A reader that fell behind what the log
 still holds reads everything anew.
@@ -13,7 +13,7 @@ from typing import Any
 
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
-from hub.store.keys import REGISTRY_LOG, TOPICS
+from hub.store.keys import REGISTRY_LOG, SEARCH_PARAMETERS, TOPICS
 from hub.store.scripts import Argument, script
 
 MOST_NEWS = 1000
@@ -22,11 +22,16 @@ MOST_NEWS = 1000
 class NewsKind(StrEnum):
     SUBSCRIPTION = "subscription"
     TOPIC = "topic"
+    SEARCH_PARAMETER = "search-parameter"
+
+
+_KEYS = {NewsKind.TOPIC: TOPICS, NewsKind.SEARCH_PARAMETER: SEARCH_PARAMETERS}
+"""Where the definitions of each kind are; Subscriptions have rooms of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One entry of the log: something about this Subscription or topic changed."""
+    """One entry of the log: something about this Subscription, topic or SearchParameter changed."""
 
     id: str
     kind: NewsKind
@@ -35,7 +40,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class TopicRecord:
-    """One version of a SubscriptionTopic as stored: the bytes as received, in text."""
+    """One version of a definition as stored: the bytes as received, in text."""
 
     resource: str
     written: str
@@ -50,44 +55,55 @@ class Published:
 
 
 class Registry:
-    """Topics by name (``tenant|base|id``) and the news of the registry."""
+    """Topics and SearchParameters by name (``tenant|base|id``) and the news of the registry."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def publish(self, name: str, record: TopicRecord, expected_version: int | None) -> Published:
+    async def publish(
+        self, name: str, record: TopicRecord, expected_version: int | None, kind: NewsKind = NewsKind.TOPIC
+    ) -> Published:
         """Write a new version; ``expected_version`` 0 = it must not exist, None = any."""
-        return await self._change(name, "put", json.dumps(asdict(record)), expected_version)
+        return await self._change(kind, name, "put", json.dumps(asdict(record)), expected_version)
 
-    async def withdraw(self, name: str, written: str, expected_version: int | None) -> Published:
-        """Delete a topic; older versions can still be read."""
-        return await self._change(name, "delete", json.dumps(asdict(TopicRecord("", written))), expected_version)
+    async def withdraw(
+        self, name: str, written: str, expected_version: int | None, kind: NewsKind = NewsKind.TOPIC
+    ) -> Published:
+        """Delete a definition; older versions can still be read."""
+        return await self._change(kind, name, "delete", json.dumps(asdict(TopicRecord("", written))), expected_version)
 
-    async def _change(self, name: str, operation: str, record: str, expected_version: int | None) -> Published:
+    async def _change(
+        self, kind: NewsKind, name: str, operation: str, record: str, expected_version: int | None
+    ) -> Published:
         expected: Argument = "" if expected_version is None else expected_version
         (reply,) = await self._store.send(
-            script("publish", [TOPICS, REGISTRY_LOG], [name, expected, operation, record])
+            script("publish", [_KEYS[kind], REGISTRY_LOG], [name, expected, operation, record, kind.value])
         )
         code = WriteCode(reply[0].decode())
         version = int(reply[1]) if len(reply) > 1 else 0
         return Published(code, version, created=len(reply) > 2 and reply[2] == 1)
 
     async def topic(self, name: str, version: int | None = None) -> tuple[int, bool, TopicRecord] | None:
-        """(version, alive, record) of one version, None for the newest. None back: no such topic or version."""
-        (head,) = await self._store.send(("HGET", TOPICS, name))
+        return await self.written(NewsKind.TOPIC, name, version)
+
+    async def written(
+        self, kind: NewsKind, name: str, version: int | None = None
+    ) -> tuple[int, bool, TopicRecord] | None:
+        """(version, alive, record) of one version, None for the newest. None back: no such definition or version."""
+        (head,) = await self._store.send(("HGET", _KEYS[kind], name))
         if not head:
             return None
         newest, operation = head.decode().split()
         wanted = int(newest) if version is None else version
-        (raw,) = await self._store.send(("HGET", TOPICS, f"{name} {wanted}"))
+        (raw,) = await self._store.send(("HGET", _KEYS[kind], f"{name} {wanted}"))
         if not raw:
             return None
         record = TopicRecord(**json.loads(raw))
         return wanted, bool(record.resource) and (wanted != int(newest) or operation == "put"), record
 
-    async def topic_names(self) -> list[str]:
-        """The names of all topics that were ever written and not deleted."""
-        (reply,) = await self._store.send(("HGETALL", TOPICS))
+    async def names(self, kind: NewsKind) -> list[str]:
+        """The names of all definitions of a kind that were ever written and not deleted."""
+        (reply,) = await self._store.send(("HGETALL", _KEYS[kind]))
         pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
         return sorted(name.decode() for name, value in pairs if b" " not in name and value.endswith(b" put"))
 

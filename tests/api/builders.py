@@ -54,7 +54,7 @@ def subscription(
     status: str = "requested",
     **elements: Any,
 ) -> dict[str, Any]:
-    """A rest-hook Subscription; ``filters`` are ``param=value`` or ``Type?param=value``, headers ``Name: value``."""
+    """A rest-hook Subscription; ``filters`` as ``param:modifier=value`` or ``Type?param=value``; ``Name: value``."""
     write = _r5 if base is FhirVersion.R5 else _backport
     options = {"heartbeat": heartbeat, "timeout": timeout, "max_count": max_count}
     return {
@@ -83,7 +83,9 @@ def _r5(endpoint: str, topic: str, content: str, filters: Any, headers: Any, opt
 def _filter_by(written: str) -> dict[str, Any]:
     resource_type, _, condition = written.rpartition("?")
     name, _, value = condition.partition("=")
-    found = {"filterParameter": name, "value": value}
+    head, dot, last = name.rpartition(".")
+    last, _, modifier = last.partition(":")
+    found = {"filterParameter": head + dot + last, "value": value} | ({"modifier": modifier} if modifier else {})
     return found | ({"resourceType": resource_type} if resource_type else {})
 
 

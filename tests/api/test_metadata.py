@@ -12,7 +12,7 @@ from tests.api.builders import PATIENT_CHANGE, fresh_id, ids_in, subscribe, subs
 from tests.api.harness import BASE_URL, Api, RunningHub, outcome_of
 from tests.api.receiver import Inbox
 
-OWN_ROOMS = {"Subscription", "SubscriptionTopic"}
+OWN_ROOMS = {"SearchParameter", "Subscription", "SubscriptionTopic"}
 PATCH = [{"op": "add", "path": "/language", "value": "en"}]
 BACKPORT_PROFILE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -105,7 +106,11 @@ async def test_modifiers_and_alternatives_are_those_of_the_one_engine(api: Api) 
     mark = fresh_id()
     identity = await created(api, rich(api, mark))
     here = f"Subscription?url={NOWHERE}{mark}"
-    for query in ("status:not=active", "contact:missing=false", f"_id={identity},another", "_lastUpdated=gt2020"):
+    today = datetime.now(UTC).date()
+    for query in (
+        *("status:not=active", "contact:missing=false", f"_id={identity},another", "_lastUpdated=gt2020"),
+        *(f"url:below={NOWHERE.rpartition('/')[0]}", f"_lastUpdated=ap{today}"),
+    ):
         assert ids_in(await api.get(f"{here}&{query}")) == [identity], query
     for query in ("status:not=off", "contact:missing=true", "_lastUpdated=gt2020&_lastUpdated=lt2021"):
         assert ids_in(await api.get(f"{here}&{query}")) == [], query
@@ -229,7 +234,8 @@ async def test_a_form_that_is_none_is_refused(api: Api) -> None:
 
 
 UNKNOWN = (
-    "unicorn=1", "url:below=http://x", "_sort=status", "_include=*", "_summary=true", "_elements=id", "_has:x:y:z=1",
+    "unicorn=1", "url:under=http://x", "url:in=http://x",
+    "_sort=status", "_include=*", "_summary=true", "_elements=id", "_has:x:y:z=1",
     "topic.url=x", "_total=guess", "_sort=-_id,status", "status:=off", "_revinclude=x:y",
 )  # fmt: skip
 

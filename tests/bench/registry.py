@@ -22,7 +22,7 @@ from pathlib import Path
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.intake.registry import Registry
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.keys import Layout
@@ -91,12 +91,13 @@ async def own_store() -> AsyncIterator[Store]:
 async def measure(count: int) -> None:
     async with own_store() as store:
         log, subscriptions, catalogue = RegistryLog(store), Subscriptions(store), Catalogue()
-        load_shipped(catalogue, None, BASE_URLS)
+        compiler = TopicCompiler(BASE_URLS)
+        load_shipped(catalogue, None, compiler)
         await log.publish(TOPIC_NAME, topic_record("first"), None)
         for start in range(0, count, WRITTEN_AT_ONCE):
             numbers = range(start, min(start + WRITTEN_AT_ONCE, count))
             await asyncio.gather(*(put(subscriptions, number) for number in numbers))
-        registry = Registry(catalogue, subscriptions, log, BASE_URLS)
+        registry = Registry(catalogue, subscriptions, log, compiler)
         before = resident_bytes()
         with collections() as pauses:
             seconds, longest = await standstill(registry.load())

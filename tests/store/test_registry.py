@@ -14,7 +14,7 @@ from hub.domain.subscription import Channel, Status, Subscription, SubscriptionK
 from hub.domain.versions import FhirVersion
 from hub.intake import registry as registry_module
 from hub.intake.registry import TAKEN_IN_AT_ONCE, Registry
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.matching.filters import CompiledFilters
 from hub.store.client import Store
 from hub.store.registry import Registry as RegistryLog
@@ -34,8 +34,9 @@ class Process:
         self.subscriptions = Subscriptions(store)
         self.log = RegistryLog(store)
         catalogue = Catalogue()
-        load_shipped(catalogue, None, BASE_URLS)
-        self.registry = Registry(catalogue, self.subscriptions, self.log, BASE_URLS)
+        compiler = TopicCompiler(BASE_URLS)
+        load_shipped(catalogue, None, compiler)
+        self.registry = Registry(catalogue, self.subscriptions, self.log, compiler)
 
     async def put(self, name: str, topic: str = SHIPPED, gender: str = "", since: str = "0-0") -> int:
         resource = {

@@ -11,7 +11,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
-from hub.intake.topics import Catalogue, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from tests.unit.matching.lint.builders import topic, triggers
 
 URLS = {version: f"http://hub.example{version.path}" for version in FhirVersion}
@@ -21,7 +21,7 @@ def catalogue_of(folder: Path, **resources: dict[str, Any]) -> Catalogue:
     for name, resource in resources.items():
         (folder / f"{name}.json").write_text(json.dumps(resource))
     catalogue = Catalogue()
-    load_shipped(catalogue, folder, URLS)
+    load_shipped(catalogue, folder, TopicCompiler(URLS))
     return catalogue
 
 

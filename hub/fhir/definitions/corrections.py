@@ -51,6 +51,29 @@ _REWORDED: Mapping[tuple[FhirVersion, str], tuple[str, str]] = MappingProxyType(
 )
 """Part of an expression as published, and what stands there instead."""
 
+_COMPONENTS = {
+    "Observation-value-string": "string",
+    "DeviceDefinition-version": "string",
+    "Ingredient-numerator": "quantity",
+    "Ingredient-denominator": "quantity",
+    "ResearchStudy-state": "token",
+    "ResearchStudy-actual": "token",
+    "ResearchStudy-period": "date",
+    "TestScript-artifact": "uri",
+    "TestScript-conformance": "token",
+    "TestScript-phase": "token",
+}
+"""Composites of R5 name these as definitions of their components, but no registry has them. The type is what the
+element at the component's expression can only be searched as."""
+
+
+def missing_component(version: FhirVersion, url: str) -> SearchParameter | None:
+    """What stands for a parameter that composites refer to and the registry lacks; None when there is no such gap."""
+    code = url.removeprefix(_REGISTRY)
+    if version is not FhirVersion.R5 or code not in _COMPONENTS or code == url:
+        return None
+    return SearchParameter(code, (code.partition("-")[0],), _COMPONENTS[code], "", (), url)
+
 
 def corrected(version: FhirVersion, published: SearchParameter) -> SearchParameter:
     """The search parameter without the registry's known faults."""

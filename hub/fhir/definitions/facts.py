@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Any
 import orjson
 
 from hub.domain.versions import FhirVersion
-from hub.fhir.definitions.corrections import corrected
+from hub.fhir.definitions.corrections import corrected, missing_component
 from hub.fhir.definitions.hierarchy import BASES, COMMON_ELEMENTS, PRIMITIVES
 from hub.fhir.definitions.records import Element, SearchParameter
 
@@ -125,6 +126,21 @@ class Definitions:
     def search_parameter_by_url(self, url: str) -> SearchParameter | None:
         """The search parameter with this canonical (without ``|version``)."""
         return self._parameters_by_url.get(url)
+
+    def component(self, url: str) -> SearchParameter | None:
+        """The search parameter that a composite names as the definition of a component; None when nobody knows it."""
+        return self.search_parameter_by_url(url) or missing_component(self.version, url)
+
+    def with_parameters(self, further: Iterable[SearchParameter]) -> Definitions:
+        """The same facts and these search parameters; a code that the standard has keeps its meaning."""
+        extended = copy.copy(self)
+        by_url, by_base = dict(self._parameters_by_url), {b: dict(p) for b, p in self._parameters_by_base.items()}
+        for parameter in further:
+            by_url.setdefault(parameter.url, parameter)
+            for base in parameter.base:
+                by_base.setdefault(base, {}).setdefault(parameter.code, parameter)
+        extended._parameters_by_url, extended._parameters_by_base = by_url, by_base
+        return extended
 
     def search_parameters(self, resource_type: str) -> tuple[SearchParameter, ...]:
         """Every search parameter of a resource type, its own first, then those that every resource has."""

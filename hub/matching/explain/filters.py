@@ -7,7 +7,7 @@ from hub.domain.explanation import Finding, Verdict
 from hub.fhirpath import FHIRPathEvaluationError
 from hub.matching.explain.finding import asked, shown
 from hub.matching.filters import CompiledFilters
-from hub.matching.search import Clause
+from hub.matching.search import Clause, Surroundings
 
 SUBJECT = "filterBy"
 
@@ -23,19 +23,20 @@ def explain_filters(filters: CompiledFilters, change: ResourceChange) -> Finding
     if clauses is None:
         named = ", ".join(sorted(filters.by_type))
         return Finding(SUBJECT, "", Verdict.NO, (resource_type,), f"it is told of {named} only")
-    parts = tuple(explain_clause(f"{SUBJECT}[{place}]", clause, focus) for place, clause in enumerate(clauses))
-    return asked(SUBJECT, "", lambda: filters.match(resource_type, focus), parts=parts)
+    around = Surroundings.of(change)
+    parts = tuple(explain_clause(f"{SUBJECT}[{place}]", clause, focus, around) for place, clause in enumerate(clauses))
+    return asked(SUBJECT, "", lambda: filters.match(resource_type, focus, around), parts=parts)
 
 
-def explain_clause(subject: str, clause: Clause, resource: Resource) -> Finding:
-    """One condition and the values of its parameter in ``resource``."""
-    return asked(subject, written(clause), lambda: clause.matches(resource), values=values_of(clause, resource))
+def explain_clause(subject: str, clause: Clause, resource: Resource, around: Surroundings) -> Finding:
+    """One condition and the values of its parameter in ``resource``; of a chain, what it leads to."""
+    return asked(subject, written(clause), lambda: clause.matches(resource, around), values=values_of(clause, resource))
 
 
 def written(clause: Clause) -> str:
     """The condition as it stands in a search."""
     modifier = f":{clause.modifier}" if clause.modifier else ""
-    return f"{clause.parameter}{modifier}={clause.value}"
+    return f"{clause.name}{modifier}={clause.value}"
 
 
 def values_of(clause: Clause, resource: Resource) -> tuple[str, ...]:

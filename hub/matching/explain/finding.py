@@ -9,6 +9,7 @@ from typing import Any
 from hub.domain.explanation import Finding, Verdict
 from hub.fhir.json import write_json
 from hub.fhirpath import FHIRPathEvaluationError
+from hub.matching.search import Undecided
 
 MOST_VALUES = 10
 LONGEST_VALUE = 120
@@ -18,6 +19,8 @@ def asked(subject: str, text: str, test: Callable[[], bool], **more: Any) -> Fin
     """The finding of a test that the matching code makes; one that fails says why."""
     try:
         return Finding(subject, text, Verdict.YES if test() else Verdict.NO, **more)
+    except Undecided as doubt:
+        return Finding(subject, text, Verdict.UNDECIDED, **{**more, "reason": str(doubt)})
     except FHIRPathEvaluationError as error:
         return Finding(subject, text, Verdict.FAILED, **{**more, "reason": str(error)})
 

@@ -13,7 +13,7 @@ from hub.fhirpath.explanation import Part
 from hub.matching.explain.filters import explain_clause
 from hub.matching.explain.finding import asked, shown
 from hub.matching.report import Fault
-from hub.matching.search import Query
+from hub.matching.search import Query, Surroundings
 from hub.matching.topics import CompiledTopic
 from hub.matching.triggers import (
     CompiledEventTrigger,
@@ -32,9 +32,17 @@ def explain_topic(topic: CompiledTopic, change: ResourceChange) -> Finding:
     fires = topic.fires(change, faults.append)
     parts = [_resource_trigger(f"resourceTrigger[{place}]", each, change) for place, each in enumerate(topic.triggers)]
     parts += [_event_trigger(f"eventTrigger[{place}]", each, change) for place, each in enumerate(topic.event_triggers)]
-    verdict = Verdict.YES if fires else Verdict.FAILED if faults else Verdict.NO
-    reason = faults[0].reason if verdict is Verdict.FAILED else ""
+    verdict = Verdict.YES if fires else _refusal(faults, parts)
+    reason = faults[0].reason if faults and not fires else ""
     return Finding("topic", topic.topic.canonical, verdict, (), reason, tuple(parts))
+
+
+def _refusal(faults: Sequence[Fault], parts: Sequence[Finding]) -> Verdict:
+    """Undecided only when nothing else stood in the way: a criterion that failed wants mending."""
+    if not faults:
+        return Verdict.NO
+    verdicts = {part.verdict for part in parts}
+    return Verdict.UNDECIDED if Verdict.UNDECIDED in verdicts and Verdict.FAILED not in verdicts else Verdict.FAILED
 
 
 def _resource_trigger(subject: str, trigger: CompiledTrigger, change: ResourceChange) -> Finding:
@@ -43,7 +51,7 @@ def _resource_trigger(subject: str, trigger: CompiledTrigger, change: ResourceCh
     parts = _occasion(subject, trigger, change)
     if trigger.concerns(change):
         parts += _criteria(subject, trigger, change)
-    verdict = Verdict.YES if fires else Verdict.FAILED if faults else Verdict.NO
+    verdict = Verdict.YES if fires else _refusal(faults, parts)
     return Finding(subject, "", verdict, (), faults[0].reason if faults else "", tuple(parts))
 
 
@@ -133,7 +141,8 @@ def _side(
     if state is None:
         return Finding(subject, text, Verdict.LEFT_OUT, reason="the state is not known (nothing was held of it)")
     parts = tuple(
-        explain_clause(f"{subject}.clause[{place}]", clause, state) for place, clause in enumerate(query.clauses)
+        explain_clause(f"{subject}.clause[{place}]", clause, state, Surroundings.of(change))
+        for place, clause in enumerate(query.clauses)
     )
     return asked(subject, text, lambda: side(change) is True, parts=parts)
 

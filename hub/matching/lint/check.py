@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
-from hub.fhir.definitions import definitions
+from hub.fhir.definitions import Definitions, definitions
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.matching.includes import compile_includes
 from hub.matching.lint.canonicals import CANONICAL_RULES
 from hub.matching.lint.criteria import CRITERIA_RULES
@@ -60,19 +61,27 @@ class CheckedTopic:
         return self.compiled
 
 
-def check_topic(topic: SubscriptionTopic, version: FhirVersion, *, source_base_url: str = "") -> CheckedTopic:
-    """What is to be said about ``topic`` in one version (HOUSE ruling 22)."""
+def check_topic(
+    topic: SubscriptionTopic,
+    version: FhirVersion,
+    *,
+    source_base_url: str = "",
+    facts: Definitions | None = None,
+    value_sets: ValueSets = NO_VALUE_SETS,
+) -> CheckedTopic:
+    """What is to be said about ``topic`` in one version (HOUSE ruling 22); ``facts`` and ``value_sets`` as a hub has
+    them beside the standard."""
     if costly := too_costly(topic):
         return CheckedTopic(None, costly)
+    facts = facts or definitions(version)
     compiled: CompiledTopic | None = None
     found: list[Issue] = []
     try:
-        compiled = compile_topic(topic, version, source_base_url=source_base_url)
+        compiled = compile_topic(topic, version, source_base_url=source_base_url, facts=facts, value_sets=value_sets)
         found += compiled.warnings
     except Unprocessable as refusal:
-        facts = definitions(version)
         found += (*refusal.issues, *compile_includes(topic, facts).warnings, *compile_rev_includes(topic, facts)[1])
-    subject = subject_of(topic, definitions(version), compiled)
+    subject = subject_of(topic, facts, compiled, value_sets)
     found = with_suggestions(found, subject)
     found += [issue for rule in RULES for issue in rule(subject)]
     return CheckedTopic(compiled, _told(found))

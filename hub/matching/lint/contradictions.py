@@ -24,7 +24,7 @@ def contradiction(query: Query, facts: Definitions) -> str:
 
 def _contradictions(query: Query, facts: Definitions) -> Iterator[str]:
     for one, other in combinations(query.clauses[:MOST_CLAUSES], 2):
-        if one.parameter != other.parameter:
+        if one.parameter != other.parameter or one.chain or other.chain:  # two chains may lead to two targets (S-268)
             continue
         for first, second in ((one, other), (other, one)):
             if _asks_for_absence(first) and _asks_for_presence(second):

@@ -8,13 +8,20 @@ from hub.domain.versions import FhirVersion
 from hub.errors import Issue, Unprocessable
 from hub.fhir.definitions import SearchParameter, definitions
 from hub.matching.lint.subject import HINT, WARNING, FilterSubject, Subject
-from hub.matching.search.clause import MODIFIERS, ORDERED_TYPES, resolve_parameter
+from hub.matching.search.parameters import (
+    MODIFIERS,
+    ORDERED_TYPES,
+    Chained,
+    modifiers_of,
+    ordered_parameter,
+    resolve_parameter,
+)
 
 _CORE_PARAMETER = "http://hl7.org/fhir/SearchParameter/"
 
 
 def filters_can_be_decided(subject: Subject) -> Iterator[Issue]:
-    """Warning: a search parameter that exists, but that no single change can be tested for; composites, ``_in``."""
+    """Warning: a search parameter that exists, but that no single change can be tested for; ``near``, ``_in``."""
     for each in subject.filters:
         if each.parameter is not None:
             try:
@@ -28,7 +35,7 @@ def filters_have_definitions(subject: Subject) -> Iterator[Issue]:
     """Hint: the standard asks for filterDefinition; the hub takes the parameter of that name (S-046)."""
     for each in subject.filters:
         path, entry, parameter = each.path, each.entry, each.parameter
-        if parameter is not None and not entry.definition:
+        if parameter is not None and not isinstance(parameter, Chained) and not entry.definition:
             said = f"No filterDefinition: read as {parameter.url}. Write that, so that others read the same (S-046)."
             yield Issue("business-rule", said, path, HINT)
 
@@ -38,7 +45,7 @@ def definitions_name_parameters(subject: Subject) -> Iterator[Issue]:
     for each in subject.filters:
         path, entry, parameter = each.path, each.entry, each.parameter
         url = entry.definition.partition("|")[0]
-        if parameter is None or not url:
+        if parameter is None or isinstance(parameter, Chained) or not url:
             continue
         named = [found for version in FhirVersion if (found := definitions(version).search_parameter_by_url(url))]
         if not named and url.startswith(_CORE_PARAMETER):
@@ -52,7 +59,7 @@ def definitions_name_parameters(subject: Subject) -> Iterator[Issue]:
 def comparators_have_a_meaning(subject: Subject) -> Iterator[Issue]:
     """Warning: a comparator on a parameter that has no order; a Subscription that uses it is refused (S-048, S-240)."""
     for each in subject.filters:
-        path, entry, parameter = each.path, each.entry, each.parameter
+        path, entry, parameter = each.path, each.entry, ordered_parameter(each.parameter) if each.parameter else None
         senseless = sorted(entry.comparators - {"eq"})
         if parameter is not None and senseless and parameter.type in MODIFIERS.keys() - ORDERED_TYPES:
             said = (
@@ -65,10 +72,10 @@ def comparators_have_a_meaning(subject: Subject) -> Iterator[Issue]:
 def modifiers_are_decided(subject: Subject) -> Iterator[Issue]:
     """Warning: a modifier that the parameter does not have, or that the hub does not decide exactly (S-048)."""
     for each in subject.filters:
-        path, entry, parameter = each.path, each.entry, each.parameter
+        path, entry, parameter = each.path, each.entry, ordered_parameter(each.parameter) if each.parameter else None
         if parameter is None or parameter.type not in MODIFIERS:
             continue
-        decided = MODIFIERS[parameter.type] | ({"type"} if parameter.type == "reference" else set())
+        decided = modifiers_of(parameter, subject.facts) | ({"type"} if parameter.type == "reference" else set())
         undecided = sorted(entry.modifiers - decided)
         if undecided:
             said = (

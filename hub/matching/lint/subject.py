@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from hub.domain.topic import EVERY_TYPE, STRUCTURE_DEFINITION, CanFilterBy, ResourceTrigger, SubscriptionTopic
 from hub.errors import Issue, Refused
-from hub.fhir.definitions import Definitions, SearchParameter
+from hub.fhir.definitions import Definitions
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.fhirpath.call import Settings
 from hub.fhirpath.compiler import Compiler
 from hub.fhirpath.parser import parse
 from hub.fhirpath.syntax import Node
 from hub.matching.search import Query, compile_query
+from hub.matching.search.parameters import Known
 from hub.matching.topics import CompiledTopic, filter_parameter
 
 ERROR, WARNING, HINT = "error", "warning", "information"
@@ -50,7 +52,7 @@ class FilterSubject:
     path: str
     entry: CanFilterBy
     foci: tuple[str, ...]
-    parameter: SearchParameter | None
+    parameter: Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,15 @@ class Subject:
     compiled: CompiledTopic | None
 
 
-def subject_of(topic: SubscriptionTopic, facts: Definitions, compiled: CompiledTopic | None) -> Subject:
+def subject_of(
+    topic: SubscriptionTopic,
+    facts: Definitions,
+    compiled: CompiledTopic | None,
+    value_sets: ValueSets = NO_VALUE_SETS,
+) -> Subject:
     """Take a topic apart; what cannot be read has been told by the compilation already."""
     triggers = tuple(
-        _trigger(trigger, f"SubscriptionTopic.resourceTrigger[{position}]", facts)
+        _trigger(trigger, f"SubscriptionTopic.resourceTrigger[{position}]", facts, value_sets)
         for position, trigger in enumerate(topic.resource_triggers)
     )
     focus_types = sorted(compiled.focus_types) if compiled else None
@@ -78,12 +85,12 @@ def subject_of(topic: SubscriptionTopic, facts: Definitions, compiled: CompiledT
     return Subject(topic, facts, triggers, filters, compiled)
 
 
-def _trigger(trigger: ResourceTrigger, path: str, facts: Definitions) -> TriggerSubject:
+def _trigger(trigger: ResourceTrigger, path: str, facts: Definitions, value_sets: ValueSets) -> TriggerSubject:
     if trigger.resource not in facts.resource_types | EVERY_TYPE:
         return TriggerSubject(path, trigger, readable=False)
     written = (trigger.query.previous, trigger.query.current) if trigger.query else (None, None)
-    previous, current = (_query(text, trigger.resource, facts) for text in written)
-    tree, types, is_fhirpath = _fhirpath(trigger.fhirpath, trigger.resource, facts)
+    previous, current = (_query(text, trigger.resource, facts, value_sets) for text in written)
+    tree, types, is_fhirpath = _fhirpath(trigger.fhirpath, trigger.resource, facts, value_sets)
     unread = (text and not query for text, query in zip(written, (previous, current), strict=True))
     return TriggerSubject(path, trigger, previous, current, tree, types, is_fhirpath and not any(unread))
 
@@ -96,16 +103,16 @@ def _filter(entry: CanFilterBy, path: str, focus_types: list[str] | None, facts:
     return FilterSubject(path, entry, foci, next((parameter for parameter in means if parameter is not None), None))
 
 
-def _query(text: str | None, resource_type: str, facts: Definitions) -> Query | None:
+def _query(text: str | None, resource_type: str, facts: Definitions, value_sets: ValueSets) -> Query | None:
     """None also when it cannot be read."""
     try:
-        return None if text is None else compile_query(text, resource_type, facts)
+        return None if text is None else compile_query(text, resource_type, facts, value_sets=value_sets)
     except Refused:
         return None
 
 
 def _fhirpath(
-    text: str | None, resource_type: str, facts: Definitions
+    text: str | None, resource_type: str, facts: Definitions, value_sets: ValueSets
 ) -> tuple[Node | None, frozenset[str] | None, bool]:
     """Syntax, static types, and whether it could be read."""
     if text is None:
@@ -114,6 +121,10 @@ def _fhirpath(
     tree: Node | None = None
     try:
         tree = parse(text)
-        return tree, Compiler(text, facts, types, Settings(now_allowed=True)).compile(tree, types).types, True
+        return (
+            tree,
+            Compiler(text, facts, types, Settings(now_allowed=True, value_sets=value_sets)).compile(tree, types).types,
+            True,
+        )
     except Refused:
         return tree, None, False

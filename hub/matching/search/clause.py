@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hub.domain.change import Resource
-from hub.errors import Malformed, Unprocessable
-from hub.fhir.definitions import Definitions, SearchParameter
-from hub.matching.search import date, number, quantity, reference, string, token, uri
-from hub.matching.search.extraction import Extraction, extraction
-from hub.matching.search.syntax import COMPARATORS, split_prefix, split_values
+from hub.errors import Malformed
+from hub.fhir.definitions import Definitions
+from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
+from hub.matching.search import date, number, quantity
+from hub.matching.search.chain import Chain
+from hub.matching.search.date import ApproximateDate
+from hub.matching.search.extraction import MISBUILT, Extraction, Items, extraction
+from hub.matching.search.parameters import Chained, Known, check_comparator, check_modifier, resolve_parameter
+from hub.matching.search.surroundings import NOTHING_AROUND, Surroundings, Undecided
+from hub.matching.search.syntax import split_values
 from hub.matching.search.threshold import Threshold
 from hub.matching.search.value import SearchValue, is_present
+from hub.matching.search.values import ValueCompiler
 
-MODIFIERS = {
-    "token": frozenset({"not", "missing", "of-type"}),
-    "reference": frozenset({"missing", "identifier"}),
-    "string": frozenset({"missing", "exact", "contains"}),
-    "date": frozenset({"missing"}),
-    "number": frozenset({"missing"}),
-    "quantity": frozenset({"missing"}),
-    "uri": frozenset({"missing"}),
-}
-"""What is decided exactly, by type of parameter; a reference also takes ``:[Type]``."""
-
-ORDERED_TYPES = frozenset({"date", "number", "quantity"})
-"""Only these know comparators (S-240)."""
-
-ORDERED_VALUES = (date.DateValue, number.NumberValue, quantity.QuantityValue)
-
-_INSTEAD_OF_CHAINS = "write the parameters of {type} itself: the hub looks at no other resource"
+_NEGATIONS = ("not", "not-in")
+_ORDERED_VALUES = (date.DateValue, number.NumberValue, quantity.QuantityValue)
+"""Only these have a threshold; ``ap`` on a date has none, because it moves with the moment of judging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +30,68 @@ class Clause:
     """One condition on resources of ``resource_type``; ``value`` is as written, for telling why.
 
     ``wanted`` False turns the answer round: ``:not`` is the negation of the whole set, true also when the element is
-    absent (S-249).
+    absent (S-249). With a ``chain`` the condition is on what the elements refer to.
     """
 
     resource_type: str
     extraction: Extraction
     modifier: str
     value: str
-    alternatives: tuple[SearchValue, ...]
+    alternatives: tuple[SearchValue | ApproximateDate, ...]
     wanted: bool = True
+    chain: Chain | None = None
 
     @property
     def parameter(self) -> str:
         return self.extraction.parameter.code
 
-    def matches(self, resource: Resource) -> bool:
-        """Raises FHIRPathEvaluationError when the data forbid an answer."""
-        with self.extraction.read(resource) as items:
+    @property
+    def name(self) -> str:
+        """As it is asked for: of a chain, ``subject.gender``."""
+        if self.chain is None:
+            return self.parameter
+        return f"{self.parameter}.{self.chain.ends[0][1].parameter}"
+
+    def matches(self, resource: Resource, around: Surroundings = NOTHING_AROUND) -> bool:
+        """Raises FHIRPathEvaluationError when the data forbid an answer, Undecided when they are not all here."""
+        items = self.extraction.items(resource)
+        try:
+            if self.chain is not None:
+                return self.chain.matches(resource, items, around)
             if self.modifier == "missing":
                 return any(is_present(value) for _, value in items) is self.wanted
+            return self._accepts(items, around) is self.wanted
+        except MISBUILT as error:
+            raise self.extraction.misbuilt() from error
+
+    def _accepts(self, items: Items, around: Surroundings) -> bool:
+        """Does any alternative accept any element? One that does settles it, whatever another leaves undecided."""
+        found, doubt = False, None
+        for alternative in self.alternatives:
+            asked = alternative.at(around.now()) if isinstance(alternative, ApproximateDate) else alternative
             # Every element is looked at, so that an unreadable one is found by each way to the same answer.
-            accepted = [asked.accepts(fhir_type, value) for asked in self.alternatives for fhir_type, value in items]
-            return any(accepted) is self.wanted
+            for fhir_type, value in items:
+                try:
+                    found = asked.accepts(fhir_type, value) or found
+                except Undecided as problem:
+                    doubt = problem
+        if doubt and not found:
+            raise doubt
+        return found
+
+    def references(self, resource: Resource) -> frozenset[str]:
+        """What must be looked up before ``resource`` can be judged (``Type/id``); nothing without a chain.
+
+        Raises as ``matches`` does.
+        """
+        if self.chain is None:
+            return frozenset()
+        with self.extraction.read(resource) as items:
+            return frozenset(self.chain.references(items))
 
     def equality_keys(self) -> frozenset[str] | None:
         """Keys of which a matching resource has at least one; None when this clause is no equality."""
-        if self.modifier == "missing" or not self.wanted:
+        if self.modifier == "missing" or not self.wanted or self.chain is not None:
             return None
         if len(self.alternatives) == 1:
             return self.alternatives[0].keys
@@ -75,11 +104,11 @@ class Clause:
 
     def thresholds(self) -> tuple[Threshold, ...] | None:
         """Of which a matching resource meets at least one; None when this is no comparison that can be sorted."""
-        if self.modifier or not self.wanted:
+        if self.modifier or not self.wanted or self.chain is not None:
             return None
         found: list[Threshold] = []
         for alternative in self.alternatives:
-            if not isinstance(alternative, ORDERED_VALUES) or (threshold := alternative.threshold()) is None:
+            if not isinstance(alternative, _ORDERED_VALUES) or (threshold := alternative.threshold()) is None:
                 return None
             found.append(threshold)
         return tuple(found)
@@ -89,133 +118,57 @@ class Clause:
         return self.extraction.keys_of(resource)
 
 
+def all_match(clauses: Iterable[Clause], resource: Resource, around: Surroundings) -> bool:
+    """Do all hold? One that does not settles it, whatever another one leaves undecided."""
+    doubt = None
+    for clause in clauses:
+        try:
+            if not clause.matches(resource, around):
+                return False
+        except Undecided as problem:
+            doubt = problem
+    if doubt:
+        raise doubt
+    return True
+
+
 def compile_parameter(
     resource_type: str,
-    parameter: SearchParameter | str,
+    parameter: Known | str,
     modifier: str,
     comparator: str,
     value: str,
     facts: Definitions,
     *,
     source_base_url: str = "",
+    value_sets: ValueSets = NO_VALUE_SETS,
 ) -> Clause:
     """Make one condition ready; ``value`` has search syntax (commas are OR, a prefix may stand in it, S-096).
 
+    ``parameter`` may be a chain of depth one (``patient:Patient.birthdate``, S-268).
     Raises Malformed for a value that cannot be read, Unprocessable for what cannot be decided exactly.
     """
     known = resolve_parameter(resource_type, parameter, facts)
     check_modifier(known, modifier, facts)
     check_comparator(known, modifier, comparator)
-    source = extraction(known, resource_type, facts.version, source_base_url)
+    if isinstance(known, Chained):
+        source = extraction(known.reference, resource_type, facts, source_base_url)
+        ends = tuple(
+            (type_, compile_parameter(type_, end, modifier, comparator, value, facts,
+                                      source_base_url=source_base_url, value_sets=value_sets))
+            for type_, end in known.ends
+        )  # fmt: skip
+        chain = Chain(ends, source_base_url.rstrip("/"))
+        return Clause(resource_type, source, modifier, comparator + value, (), chain=chain)
+    source = extraction(known, resource_type, facts, source_base_url)
     if modifier == "missing":
         return Clause(resource_type, source, modifier, value, (), wanted=not _missing(value))
-    compiler = _ValueCompiler(known, modifier, comparator, facts, source_base_url)
+    compiler = ValueCompiler(known, modifier, comparator, facts, source_base_url, value_sets)
     alternatives = tuple(compiler.compile(one) for one in split_values(value))
-    return Clause(resource_type, source, modifier, comparator + value, alternatives, wanted=modifier != "not")
-
-
-def resolve_parameter(resource_type: str, parameter: SearchParameter | str, facts: Definitions) -> SearchParameter:
-    """The parameter, if it can be decided on single resources; raises Unprocessable otherwise."""
-    if isinstance(parameter, SearchParameter):
-        known: SearchParameter | None = parameter
-    elif "." in parameter or parameter == "_has":
-        instead = _INSTEAD_OF_CHAINS.format(type=resource_type)
-        raise Unprocessable(f"'{parameter}' asks for another resource; {instead}.", code="not-supported")
-    else:
-        known = facts.search_parameter(resource_type, parameter)
-    if known is None:
-        raise Unprocessable(
-            f"{resource_type} has no search parameter '{parameter}' in FHIR {facts.version.number}; "
-            "write one that the standard defines for this type.",
-            code="not-supported",
-        )
-    if known.type not in MODIFIERS or not known.expression:
-        raise Unprocessable(
-            f"'{known.code}' is a {known.type} parameter, which is not evaluated on single changes; "
-            "write token, reference, string, date, number, quantity or uri parameters.",
-            code="not-supported",
-        )
-    return known
-
-
-def check_modifier(parameter: SearchParameter, modifier: str, facts: Definitions) -> None:
-    """Raises Unprocessable unless ``modifier`` ("" for none) can be decided for this parameter."""
-    allowed = MODIFIERS[parameter.type]
-    if modifier in allowed or not modifier:
-        return
-    if parameter.type == "reference" and modifier in facts.resource_types:
-        return
-    written = ", ".join(f":{name}" for name in sorted(allowed)) + (", :[Type]" if parameter.type == "reference" else "")
-    raise Unprocessable(
-        f"':{modifier}' on '{parameter.code}' ({parameter.type}) cannot be decided here; write none or {written}.",
-        code="not-supported",
-    )
-
-
-def check_comparator(parameter: SearchParameter, modifier: str, comparator: str) -> None:
-    """Raises Malformed or Unprocessable unless ``comparator`` ("" for none) has a meaning for this parameter."""
-    if not comparator:
-        return
-    if modifier:
-        raise Unprocessable(f"'{parameter.code}' has both a modifier and a comparator; write one of them (scr-1).")
-    if comparator not in COMPARATORS:
-        raise Malformed(f"'{comparator}' is not a comparator; write one of {', '.join(sorted(COMPARATORS))}.")
-    if parameter.type not in ORDERED_TYPES and comparator != "eq":
-        raise Unprocessable(
-            f"'{parameter.code}' is a {parameter.type} parameter: {comparator} has no meaning there; leave it out."
-        )
+    return Clause(resource_type, source, modifier, comparator + value, alternatives, modifier not in _NEGATIONS)
 
 
 def _missing(value: str) -> bool:
     if value not in ("true", "false"):
         raise Malformed(f":missing takes true or false, not '{value}'.")
     return value == "true"
-
-
-@dataclass(frozen=True, slots=True)
-class _ValueCompiler:
-    """Chooses the file that reads a value of this parameter."""
-
-    parameter: SearchParameter
-    modifier: str
-    comparator: str
-    facts: Definitions
-    source_base_url: str
-
-    def compile(self, text: str) -> SearchValue:
-        match self.parameter.type:
-            case "token":
-                return token.compile_of_type(text) if self.modifier == "of-type" else self._token(text)
-            case "reference":
-                return self._reference(text)
-            case "string":
-                return string.compile_string(text, self.modifier)
-            case "uri":
-                code = self.parameter.code
-                return uri.compile_uri(text, any_fragment=code == "_source", any_version=code == "topic")
-            case _:
-                return self._ordered(text)
-
-    def _token(self, text: str) -> SearchValue:
-        return token.compile_token(text, exact=self.parameter.code == "_id")
-
-    def _reference(self, text: str) -> SearchValue:
-        if self.modifier == "identifier":
-            return token.ReferenceIdentifierValue(token.compile_token(text))
-        targets = frozenset(self.parameter.target)
-        return reference.compile_reference(
-            text, self.modifier, targets, self.facts.resource_types, self.source_base_url
-        )
-
-    def _ordered(self, text: str) -> SearchValue:
-        prefix, bare = split_prefix(text)
-        if prefix and self.comparator and prefix != self.comparator:
-            raise Malformed(f"'{text}' says {prefix}, the comparator says {self.comparator}; write one of them.")
-        comparator = self.comparator or prefix
-        match self.parameter.type:
-            case "date":
-                return date.compile_date(comparator, bare)
-            case "number":
-                return number.compile_number(comparator, bare)
-            case _:
-                return quantity.compile_quantity(comparator, bare)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hub.errors import Malformed, Unprocessable
+from hub.errors import Malformed
 from hub.matching.search.threshold import Extent, Side, Threshold, instant_place
 
 _DATE_TIME = re.compile(
@@ -91,13 +91,41 @@ class DateValue:
                 return Threshold(Side.MEETS, instant_place(start, 1), instant_place(end, -1))
 
 
-def compile_date(comparator: str, text: str) -> DateValue:
-    if comparator == "ap":
-        raise Unprocessable("ap on a date depends on the present moment; write the limits you mean with ge and le.")
+@dataclass(frozen=True, slots=True)
+class ApproximateDate:
+    """``ap``: about that time, seen from the moment of judging; ``at`` says what that means then (S-262)."""
+
+    asked: Interval
+
+    keys = None
+
+    def at(self, moment: datetime.datetime) -> Overlap:
+        """The interval, wider on both sides by a tenth of its distance from ``moment``, at least by its own width."""
+        now, asked = _instant(moment), self.asked
+        distance = max(asked.start - now, now - asked.end, 0)
+        margin = max(distance // 10, asked.end - asked.start)
+        return Overlap(Interval(asked.start - margin, asked.end + margin))
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Accepts what shares a moment with the interval."""
+
+    asked: Interval
+
+    keys = None
+
+    def accepts(self, fhir_type: str, value: Any) -> bool:
+        return any(
+            found.start < self.asked.end and self.asked.start < found.end for found in intervals_of(fhir_type, value)
+        )
+
+
+def compile_date(comparator: str, text: str) -> DateValue | ApproximateDate:
     asked = parse_interval(_LOST_PLUS.sub("+", text))
     if asked is None:
         raise Malformed(f"'{text}' is not a date; write 2013, 2013-01, 2013-01-14 or 2013-01-14T10:00:00+01:00.")
-    return DateValue(comparator, asked)
+    return ApproximateDate(asked) if comparator == "ap" else DateValue(comparator, asked)
 
 
 def parse_interval(text: str) -> Interval | None:
@@ -117,6 +145,13 @@ def parse_interval(text: str) -> Interval | None:
     fraction = (found["fraction"] or "")[:9]
     start += int(fraction.ljust(9, "0")) - offset
     return Interval(start, start + _width(found, day, len(fraction)))
+
+
+def _instant(moment: datetime.datetime) -> int:
+    """``moment`` must be aware."""
+    utc = moment.astimezone(datetime.UTC)
+    since_midnight = (utc.hour * 60 + utc.minute) * _MINUTE + utc.second * _SECOND + utc.microsecond * 1000
+    return utc.toordinal() * _DAY + since_midnight
 
 
 def intervals_of(fhir_type: str, value: Any) -> Iterator[Interval]:

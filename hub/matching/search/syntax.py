@@ -23,7 +23,10 @@ _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)(?=[-0-9.])")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``parameter[:modifier]=value``, percent-decoded; escapes still stand in ``value``."""
+    """``parameter[:modifier]=value``, percent-decoded; escapes still stand in ``value``.
+
+    Of a chain, ``patient:Patient.birthdate:missing``, the modifier is what stands after its last name (S-239, S-268).
+    """
 
     parameter: str
     modifier: str
@@ -97,10 +100,11 @@ def _condition(piece: str, encoded: bool) -> Condition:
     name, equals, value = piece.partition("=")
     if not name or not equals:
         raise Malformed(f"'{piece}' is not parameter=value.")
-    parameter, colon, modifier = _decoded(name, encoded).partition(":")
+    head, dot, last = _decoded(name, encoded).rpartition(".")
+    parameter, colon, modifier = last.partition(":")
     if colon and not modifier:
         raise Malformed(f"'{name}' ends in a colon; write a modifier after it or leave the colon out.")
-    return Condition(parameter, modifier, _decoded(value, encoded))
+    return Condition(head + dot + parameter, modifier, _decoded(value, encoded))
 
 
 def _decoded(text: str, encoded: bool) -> str:

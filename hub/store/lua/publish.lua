@@ -1,7 +1,7 @@
--- PUBLISH a new version of a SubscriptionTopic (or its deletion) and say so in the registry log.
--- KEYS topics, log ; ARGV name, expected version ('' = any, '0' = must not exist), op (put | delete), record (without version)
+-- PUBLISH a new version of a definition, a SubscriptionTopic or SearchParameter (or its deletion), and say so in the registry log.
+-- KEYS definitions of its kind, log ; ARGV name, expected version ('' = any, '0' = must not exist), op (put | delete), record (without version), kind
 -- -> {OK, version, 1 when it did not exist before} | {CONFLICT, version} | {ABSENT} | {GONE, version}
--- topics holds `name` -> "version op" and `name version` -> record.
+-- the hash holds `name` -> "version op" and `name version` -> record.
 local name, expected, op = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.call('HGET', KEYS[1], name)
 local version, was = 0, 'delete'
@@ -16,5 +16,5 @@ if op == 'delete' then
 end
 version = version + 1
 redis.call('HSET', KEYS[1], name, version .. ' ' .. op, name .. ' ' .. version, ARGV[4])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*', 'topic', name)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*', ARGV[5], name)
 return {'OK', version, alive and 0 or 1}

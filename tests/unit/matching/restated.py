@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -37,6 +37,9 @@ class Asked:
         return self.filter_by.resource_type in ("", resource_type)
 
 
+Kind = Callable[[random.Random], Asked]
+
+
 @dataclass(frozen=True)
 class Announced:
     """A topic, and when it has an event: the type, the interactions, and the status that the new state must have."""
@@ -63,7 +66,7 @@ def passes(asked: tuple[Asked, ...], state: State) -> bool:
     return all(resource_type in each.types and each.holds(state) for each in asked if each.applies_to(resource_type))
 
 
-def some_topic(chance: random.Random, number: int) -> Announced:
+def some_topic(chance: random.Random, number: int, further: Sequence[CanFilterBy] = ()) -> Announced:
     every = chance.random() < 0.1
     types = TYPES if every else tuple(chance.sample(TYPES, chance.randrange(1, 4)))
     interactions = frozenset(
@@ -72,21 +75,22 @@ def some_topic(chance: random.Random, number: int) -> Announced:
     statuses = tuple(chance.sample(STATUSES, 2)) if "RiskAssessment" not in types and chance.random() < 0.6 else ()
     query = QueryCriteria(current=f"status={','.join(statuses)}") if statuses else None
     triggers = tuple(ResourceTrigger(each, interactions, query) for each in (["Resource"] if every else types))
-    everything = frozenset(COMPARATORS)
+    everything = frozenset((*COMPARATORS, "ap"))
     allowed = (
         CanFilterBy("patient"),
         CanFilterBy("subject"),
-        CanFilterBy("code", "Observation", modifiers=frozenset({"not", "missing"})),
+        CanFilterBy("code", "Observation", modifiers=frozenset({"not", "missing", "in", "not-in"})),
         CanFilterBy("date", comparators=everything),
         CanFilterBy("value-quantity", "Observation", comparators=everything),
         CanFilterBy("probability", "RiskAssessment", comparators=everything),
+        *further,
     )
     topic = SubscriptionTopic(f"http://topics.example/{number}", resource_triggers=triggers, can_filter_by=allowed)
     return Announced(topic, types, interactions, statuses)
 
 
-def some_filters(chance: random.Random) -> tuple[Asked, ...]:
-    return tuple(chance.choice(_KINDS)(chance) for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3))))
+def some_filters(chance: random.Random, kinds: Sequence[Kind]) -> tuple[Asked, ...]:
+    return tuple(chance.choice(kinds)(chance) for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3))))
 
 
 def some_state(chance: random.Random) -> State:
@@ -102,13 +106,11 @@ def some_state(chance: random.Random) -> State:
             codings = [_some_coding(chance) for _ in range(chance.randrange(1, 3))]
             state["code"] = {"coding": codings}
         if chance.random() < 0.7:
-            state["valueQuantity"] = {"value": _some_decimal(chance)} | chance.choice(
+            state["valueQuantity"] = {"value": some_decimal(chance)} | chance.choice(
                 ({}, {"unit": "mg"}, {"unit": "mg", "code": "mg", "system": "http://unitsofmeasure.org"})
             )
     if resource_type == "RiskAssessment":
-        state["prediction"] = [
-            {"probabilityDecimal": _some_decimal(chance)} for _ in range(chance.choice((0, 1, 1, 2)))
-        ]
+        state["prediction"] = [{"probabilityDecimal": some_decimal(chance)} for _ in range(chance.choice((0, 1, 1, 2)))]
     return state
 
 
@@ -121,7 +123,7 @@ def spoiled(chance: random.Random, state: State) -> State:
 def _with_date(chance: random.Random, state: State) -> State:
     """R4's RiskAssessment:date looks at occurrenceDateTime only."""
     resource_type = state["resourceType"]
-    first, last = sorted((_some_day(chance), _some_day(chance)))
+    first, last = sorted((some_day(chance), some_day(chance)))
     if resource_type == "Encounter" or (resource_type == "Observation" and chance.random() < 0.3):
         period = {"start": first.isoformat(), "end": last.isoformat()}
         for name in chance.choice(((), (), ("start",), ("end",))):
@@ -140,7 +142,7 @@ def _asked_patient(chance: random.Random) -> Asked:
         return state.get("subject", {}).get("reference", "").removeprefix(f"{OWN_BASE}/") in wanted
 
     value = ",".join(form.format(number) for number in numbers)
-    return Asked(FilterBy(parameter, value, _some_type(chance)), TYPES, holds)
+    return Asked(FilterBy(parameter, value, some_type(chance)), TYPES, holds)
 
 
 def _asked_code(chance: random.Random) -> Asked:
@@ -165,12 +167,12 @@ def _asked_absence(chance: random.Random) -> Asked:
 
 
 def _asked_date(chance: random.Random) -> Asked:
-    day, comparator = _some_day(chance), chance.choice(COMPARATORS)
+    day, comparator = some_day(chance), chance.choice(COMPARATORS)
 
     def holds(state: State) -> bool:
-        return any(_stand(comparator, found, (day.toordinal(), day.toordinal() + 1)) for found in _days(state))
+        return any(_stand(comparator, found, (day.toordinal(), day.toordinal() + 1)) for found in days(state))
 
-    return Asked(FilterBy("date", day.isoformat(), _some_type(chance), comparator), TYPES, holds)
+    return Asked(FilterBy("date", day.isoformat(), some_type(chance), comparator), TYPES, holds)
 
 
 def _stand(comparator: str, found: tuple[float, float], asked: tuple[float, float]) -> bool:
@@ -188,7 +190,7 @@ def _stand(comparator: str, found: tuple[float, float], asked: tuple[float, floa
     }[comparator]
 
 
-def _days(state: State) -> Iterator[tuple[float, float]]:
+def days(state: State) -> Iterator[tuple[float, float]]:
     for name in ("effectiveDateTime", "occurrenceDateTime"):
         if name in state:
             day = datetime.date.fromisoformat(state[name]).toordinal()
@@ -203,37 +205,37 @@ def _days(state: State) -> Iterator[tuple[float, float]]:
 
 
 def _asked_quantity(chance: random.Random) -> Asked:
-    asked, comparator = _some_decimal(chance), chance.choice(COMPARATORS)
+    asked, comparator = some_decimal(chance), chance.choice(COMPARATORS)
     unit = chance.choice(("", "||mg", "|http://unitsofmeasure.org|mg"))
     needed = {"": set(), "||mg": {"unit"}, "|http://unitsofmeasure.org|mg": {"unit", "code", "system"}}[unit]
 
     def holds(state: State) -> bool:
         found = state.get("valueQuantity")
-        return found is not None and needed <= set(found) and _compare(comparator, found["value"], asked)
+        return found is not None and needed <= set(found) and compare(comparator, found["value"], asked)
 
     value = f"{asked}{unit}"
     if chance.random() < 0.8:
         return Asked(FilterBy("value-quantity", value, "Observation", comparator), ("Observation",), holds)
-    other = _some_decimal(chance)
+    other = some_decimal(chance)
 
     def holds_or_other(state: State) -> bool:
         found = state.get("valueQuantity")
-        return holds(state) or (found is not None and _compare(comparator, found["value"], other))
+        return holds(state) or (found is not None and compare(comparator, found["value"], other))
 
     filter_by = FilterBy("value-quantity", f"{value},{other}", "Observation", comparator)
     return Asked(filter_by, ("Observation",), holds_or_other)
 
 
 def _asked_number(chance: random.Random) -> Asked:
-    asked, comparator = _some_decimal(chance), chance.choice(COMPARATORS)
+    asked, comparator = some_decimal(chance), chance.choice(COMPARATORS)
 
     def holds(state: State) -> bool:
-        return any(_compare(comparator, each["probabilityDecimal"], asked) for each in state.get("prediction", ()))
+        return any(compare(comparator, each["probabilityDecimal"], asked) for each in state.get("prediction", ()))
 
     return Asked(FilterBy("probability", str(asked), "RiskAssessment", comparator), ("RiskAssessment",), holds)
 
 
-def _compare(comparator: str, found: Decimal, asked: Decimal) -> bool:
+def compare(comparator: str, found: Decimal, asked: Decimal) -> bool:
     """S-259, with one digit after the point: equal is what rounds to the same."""
     return {
         "eq": found == asked,
@@ -252,7 +254,7 @@ def _asked_type(chance: random.Random) -> Asked:
     return Asked(FilterBy("", "", chosen), TYPES, lambda state: True)
 
 
-_KINDS = (
+KINDS: tuple[Kind, ...] = (
     _asked_patient, _asked_patient, _asked_code, _asked_absence, _asked_date, _asked_date, _asked_quantity,
     _asked_number, _asked_type,
 )  # fmt: skip
@@ -262,15 +264,15 @@ def _number(chance: random.Random) -> int:
     return chance.randrange(5)
 
 
-def _some_type(chance: random.Random) -> str:
+def some_type(chance: random.Random) -> str:
     return chance.choice(("", *TYPES))
 
 
-def _some_day(chance: random.Random) -> datetime.date:
+def some_day(chance: random.Random) -> datetime.date:
     return datetime.date(2026, 3, 1) + datetime.timedelta(days=chance.randrange(8))
 
 
-def _some_decimal(chance: random.Random) -> Decimal:
+def some_decimal(chance: random.Random) -> Decimal:
     return Decimal(chance.randrange(-20, 20)).scaleb(-1)
 
 

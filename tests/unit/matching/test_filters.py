@@ -103,6 +103,16 @@ def test_a_filter_is_resolved_by_its_definition_before_its_name() -> None:
     assert passes(filters, encounter(participant=[{"individual": {"reference": "Practitioner/1"}}]))
 
 
+def test_a_name_with_a_dot_that_is_no_chain_is_resolved_by_its_definition() -> None:
+    """S-046: filter names are the topic's own."""
+    by_definition = CanFilterBy("seen.by", "Encounter", "http://hl7.org/fhir/SearchParameter/Encounter-participant")
+    ready = topic(by_definition, types=("Encounter",))
+    filters = compile_filters((FilterBy("seen.by", "Practitioner/1"),), ready)
+    assert passes(filters, encounter(participant=[{"individual": {"reference": "Practitioner/1"}}]))
+    with pytest.raises(Unprocessable):
+        compile_filters((FilterBy("seen:Patient.by", "Practitioner/1"),), ready)
+
+
 def test_comparators_stand_in_the_element_or_in_the_value() -> None:
     seen = encounter(period={"start": "2026-11-20", "end": "2026-11-20"})
     for by in (FilterBy("date", "2026-11-01", comparator="ge"), FilterBy("date", "ge2026-11-01")):
@@ -123,11 +133,14 @@ def test_an_allowed_modifier_is_applied() -> None:
         (FilterBy("nonsense", "1"), "filterParameter"),
         (FilterBy("location", "Location/1"), "filterParameter"),
         (FilterBy("orgIdentifier", "1"), "filterParameter"),
-        (FilterBy("patient.gender", "male"), "filterParameter"),
+        (FilterBy("patient.birthdate", "2020"), "filterParameter"),
+        (FilterBy("patient:Group.gender", "male"), "filterParameter"),
+        (FilterBy("patient.gender", "female", modifier="not"), "modifier"),
+        (FilterBy("type", "x", modifier="text"), "modifier"),
         (FilterBy("class", "IMP", resource_type="Observation"), "filterParameter"),
         (FilterBy("patient", "Patient/1", resource_type="Patient"), "resourceType"),
         (FilterBy("patient", "Patient/1", modifier="missing"), "modifier"),
-        (FilterBy("type", "http://vs.example", modifier="in"), "modifier"),
+        (FilterBy("type", "http://vs.example", modifier="in"), "value"),
         (FilterBy("date", "2020", comparator="sa"), "comparator"),
         (FilterBy("status", "planned", comparator="gt"), "comparator"),
         (FilterBy("date", "2020", comparator="ge", modifier="missing"), "modifier"),
@@ -175,3 +188,15 @@ def test_a_topic_about_every_resource_is_filtered_by_what_each_type_has() -> Non
 
 def test_filters_that_no_type_can_answer_together_are_refused() -> None:
     assert refusals(FilterBy("class", "IMP"), FilterBy("value-quantity", "gt6")) == ["filterBy"]
+
+
+@pytest.mark.parametrize(
+    "allowed", [CanFilterBy("_in"), CanFilterBy("member", definition="http://hl7.org/fhir/SearchParameter/Resource-in")]
+)
+def test_membership_in_another_resource_is_refused_by_any_name(allowed: CanFilterBy) -> None:
+    """Ruling 23: R5 defines ``_in`` with an expression, which is not the members."""
+    members = SubscriptionTopic(
+        "http://topics.example/t", resource_triggers=(ResourceTrigger("Encounter"),), can_filter_by=(allowed,)
+    )
+    with pytest.raises(Unprocessable, match="'_in' needs more than the changed resource"):
+        compile_filters((FilterBy(allowed.parameter, "Group/1"),), compile_topic(members, FhirVersion.R5))

@@ -324,11 +324,6 @@ def test_what_is_no_date_is_malformed(text: str) -> None:
         date.compile_date("", text)
 
 
-def test_ap_on_a_date_depends_on_now_and_is_refused() -> None:
-    with pytest.raises(Unprocessable, match="ge and le"):
-        date.compile_date("ap", "2020")
-
-
 @pytest.mark.parametrize(
     ("text", "fhir_type", "value", "expected"),
     [

@@ -43,7 +43,7 @@ def test_every_fault_is_told_at_once_with_its_place() -> None:
     bad = SubscriptionTopic(
         URL,
         resource_triggers=(
-            ResourceTrigger("Encounter", query=QueryCriteria(previous="nope=1", current="patient.name=x")),
+            ResourceTrigger("Encounter", query=QueryCriteria(previous="nope=1", current="patient.nope=x")),
             ResourceTrigger("Encounter"),
             ResourceTrigger("Thing"),
         ),

@@ -206,7 +206,7 @@ def test_a_failing_expression_counts_as_not_matched_and_is_reported() -> None:
         ({"resource": "Encounters"}, "resource"),
         ({"resource": "https://profiles.example/Encounter"}, "resource"),
         ({"query": QueryCriteria(previous="nonsense=1")}, "queryCriteria.previous"),
-        ({"query": QueryCriteria(current="patient.name=x")}, "queryCriteria.current"),
+        ({"query": QueryCriteria(current="patient.organization.name=x")}, "queryCriteria.current"),
         ({"query": QueryCriteria(current="status:in=vs")}, "queryCriteria.current"),
         ({"query": QueryCriteria(current="status=a&&")}, "queryCriteria.current"),
         ({"query": QueryCriteria(current="_text=x")}, "queryCriteria.current"),

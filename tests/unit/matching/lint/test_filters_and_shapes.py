@@ -66,9 +66,22 @@ def test_a_filter_that_is_no_parameter_is_a_warning_with_the_nearest_name() -> N
 
 
 def test_a_filter_that_no_single_change_can_be_tested_for_is_a_warning() -> None:
-    entry = {"resource": "Observation", "filterParameter": "code-value-quantity"}
-    entry["filterDefinition"] = "http://hl7.org/fhir/SearchParameter/Observation-code-value-quantity"
-    assert told(resourceTrigger=[{"resource": "Observation"}], canFilterBy=[entry]) == [("warning", HERE)]
+    entry = {"resource": "Location", "filterParameter": "near"}
+    entry["filterDefinition"] = "http://hl7.org/fhir/SearchParameter/Location-near"
+    assert told(resourceTrigger=[{"resource": "Location"}], canFilterBy=[entry]) == [("warning", HERE)]
+
+
+@pytest.mark.parametrize("version", FhirVersion)
+def test_composites_and_chains_can_be_tested_for(version: FhirVersion) -> None:
+    """S-047, S-266; what is said of a chain is said of its last parameter."""
+    composite = {"resource": "Observation", "filterParameter": "code-value-quantity"}
+    composite["filterDefinition"] = "http://hl7.org/fhir/SearchParameter/Observation-code-value-quantity"
+    chain = {"resource": "Observation", "filterParameter": "patient.gender"}
+    assert told(version, resourceTrigger=[{"resource": "Observation"}], canFilterBy=[composite, chain]) == []
+    compared, modified = chain | {"comparator": ["gt"]}, chain | {"modifier": ["text"]}
+    for entry, where in ((compared, "comparator"), (modified, "modifier")):
+        found = told(version, resourceTrigger=[{"resource": "Observation"}], canFilterBy=[entry])
+        assert found == [("warning", f"{HERE}.{where}")]
 
 
 def test_a_filter_about_another_type_is_a_warning() -> None:
