@@ -73,9 +73,7 @@ def test_who_is_removed_between_two_steps_is_passed_over_and_who_changes_is_told
     except StopIteration as end:
         found: list[tuple[str, int]] = end.value
     versions = Counter(version for _, version in found)
-    assert versions[1] == JUDGED_IN_ONE_STEP - 1, (
-        "as judged before: COMMIT finds them stale"
-    )
+    assert versions[1] == JUDGED_IN_ONE_STEP - 1, "as judged before: COMMIT finds them stale"
     assert versions[1] + versions[2] < JUDGED_IN_ONE_STEP * 3
     assert found == sorted(found)
 
