@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
+AGAIN_SECONDS = 0.5
+"""After so long a worker that goes on is cancelled again."""
 
 
 class Supervisor:
@@ -23,9 +25,12 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._run(name, work), name=name))
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel every worker until it has ended: a library below may swallow a cancellation and go on."""
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
 
     async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
