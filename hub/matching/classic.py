@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from hub.domain.change import Interaction
+from hub.domain.change import NEVER_CHANGES, Interaction
 from hub.domain.subscription import FilterBy
 from hub.domain.topic import ResourceTrigger, SubscriptionTopic
 from hub.domain.versions import FhirVersion
@@ -44,6 +44,13 @@ def compile_criteria(
             f"'{resource_type}' is no resource type of FHIR {version.number}; write the name of one before the ?.",
             expression=EXPRESSION,
             code="value",
+        )
+    if resource_type in NEVER_CHANGES:
+        raise Unprocessable(
+            f"Nothing would ever be sent: a write of a {resource_type} is no change that the hub tells; search another "
+            "type.",
+            expression=EXPRESSION,
+            code="not-supported",
         )
     with refusals.at(EXPRESSION):
         query = compile_query(criteria, resource_type, facts, source_base_url=source_base_url, value_sets=value_sets)
