@@ -57,6 +57,7 @@ from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_sets import load_value_sets
+from hub.matching.report import NotAnEvent
 from hub.offer import limits, mail_server
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
@@ -263,6 +264,7 @@ class Hub:
             "changes_waiting": waiting,
             "subscriptions_that_cannot_be_matched": self.registry.broken,
             "evaluations_that_failed": dict(self.registry.faults),
+            "not_an_event_because": {reason.value: self.registry.not_events[reason] for reason in NotAnEvent},
             "workers_that_began_anew": dict(self.supervisor.restarts),
         }
 

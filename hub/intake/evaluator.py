@@ -22,6 +22,7 @@ from hub.intake.inclusion import Inclusion
 from hub.intake.registry import Registry
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.matching.report import Fault
+from hub.matching.steps import Steps
 from hub.reading.changes import judgeable
 from hub.store.agenda import MOST_PER_CALL, Agenda, CommitCode, Committed, Hold, Match
 from hub.store.changes import Changes, Entry, Lease
@@ -40,6 +41,8 @@ IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
 SLOW_SECONDS = 0.25
+TURN_SECONDS = 0.01
+"""After so long the others of this process have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class Evaluator:
         for known in await self._targets.completed(changes):
             await asyncio.sleep(0)  # others of this process may have something to do between two changes
             (change,) = await self._targets.completed([known])  # meanwhile somebody may ask for more
-            concerned = self._concerned(change)
+            concerned = await self._concerned(change)
             included = await self._inclusion.of(change, [name for name, _ in concerned])
             for name, version in concerned:
                 match = Match(change.id, name, version, self._partition.index, included.get(name, ()))
@@ -171,10 +174,15 @@ class Evaluator:
             matches.sort(key=lambda match: match.place)
         return by_shard
 
-    def _concerned(self, change: ResourceChange) -> list[tuple[str, int]]:
-        began = time.monotonic()
+    async def _concerned(self, change: ResourceChange) -> list[tuple[str, int]]:
+        """Others have their turn in between, however many triggers and Subscriptions are to be judged."""
+        began = turn = time.monotonic()
         try:
-            found = self._registry.match(change, self._partition.index)
+            steps = self._registry.matching(change, self._partition.index)
+            while (found := _step(steps)) is None:
+                if time.monotonic() - turn > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
             if time.monotonic() - began > SLOW_SECONDS:
                 seconds, concerned = round(time.monotonic() - began, 1), len(found)
                 told = {"change": str(change.id), "type": change.key.type, "seconds": seconds, "concerned": concerned}
@@ -223,6 +231,16 @@ def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         group.append(entry)
         size += len(entry.body)
     yield group
+
+
+def _step(steps: Steps[list[tuple[str, int]]]) -> list[tuple[str, int]] | None:
+    """One step further; the result after the last one."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: list[tuple[str, int]] = end.value
+        return result
+    return None
 
 
 def _renewal() -> float:

@@ -29,7 +29,8 @@ from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.intake.written import home_of, name_of
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
-from hub.matching.report import Fault
+from hub.matching.report import Fault, Tally
+from hub.matching.steps import Steps
 from hub.matching.topics import CompiledTopic
 from hub.reading.definitions import read_definition
 from hub.store.registry import NewsKind
@@ -59,6 +60,8 @@ class Registry:
         self.broken: dict[str, str] = {}
         self.faults: Counter[str] = Counter()
         """Evaluations that failed, by topic: counted and shown, never silent (ruling 23)."""
+        self.not_events: Tally = Counter()
+        """Why changes were no events, since this process began."""
         self._subscriptions = subscriptions
         self._log = registry_log
         self._compiler = compiler
@@ -115,10 +118,13 @@ class Registry:
         if self._known.version_of(name) < definition_version:
             await self.reread(name)
 
-    def match(self, change: ResourceChange, partition_index: int) -> list[tuple[str, int]]:
-        """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names."""
+    def matching(self, change: ResourceChange, partition_index: int) -> Steps[list[tuple[str, int]]]:
+        """(Subscription, definition version) of everybody whom this change concerns, in byte order of their names.
+
+        In steps, between which this registry may be brought up to date.
+        """
         faults: list[Fault] = []
-        found = self._index.match(change, faults.append)
+        found = yield from self._index.matching(change, faults.append, self.not_events)
         fault_log.record(faults, self.faults)
         return [(name, version) for name, version in found if self._known.counts(name, partition_index, change.id)]
 

@@ -9,6 +9,7 @@ filters that are the same are judged once, for they look at the same focus and t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,9 +24,10 @@ from hub.matching.chains import ChainIndex
 from hub.matching.entries import filings_of, filters_in, form_in, values_in, version_of, write_entry
 from hub.matching.filters import CompiledFilters, SearchKnowledge
 from hub.matching.forms import FilterForm
-from hub.matching.report import Fault, Report
-from hub.matching.search import Surroundings
+from hub.matching.report import Fault, NotAnEvent, Report, Tally
+from hub.matching.search import Surroundings, Undecided
 from hub.matching.shelf import Shelf
+from hub.matching.steps import Steps, finished
 from hub.matching.topics import CompiledTopic
 from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger
 
@@ -35,6 +37,9 @@ Occasion = tuple[str, FhirVersion, str, Interaction]
 
 MOST_COMPILED = 10_000
 """Filters that are judged every time are kept compiled, about two kilobytes each; others are compiled when found."""
+
+JUDGED_IN_ONE_STEP = 16
+"""Candidates, some 20 microseconds each."""
 
 _Place = tuple[str, str, CompiledTopic]
 _FormKey = tuple[SearchKnowledge | None, tuple[tuple[str, str, str, str], ...]]
@@ -48,6 +53,7 @@ class _Group:
     topic: CompiledTopic
     occasions: frozenset[Occasion]
     shelf: Shelf = field(default_factory=Shelf)
+    members: int = 0
     forms: dict[_FormKey, _Form] = field(default_factory=dict)
 
 
@@ -75,6 +81,32 @@ class _Form:
 
 
 _Compile = Callable[[_Form, str, bytes], CompiledFilters]
+
+
+@dataclass(slots=True)
+class _Passing:
+    """One change on its way past the filters of one topic's Subscriptions."""
+
+    topic: str
+    change: ResourceChange
+    report: Report
+    matched: dict[str, int]
+    verdicts: dict[bytes, bool | _NotJudged] = field(default_factory=dict)
+
+    def judged(self, key: str, form: _Form, filters: bytes, compiled: _Compile) -> bool:
+        verdict = self.verdicts.get(filters)
+        if verdict is None:
+            verdict = self.verdicts[filters] = _verdict(form, filters, self.change, compiled)
+        if isinstance(verdict, bool):
+            return verdict
+        self.report(Fault(self.topic, "filterBy", verdict.reason, key, verdict.undecided))
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _NotJudged:
+    reason: str
+    undecided: bool
 
 
 class MatchIndex:
@@ -115,6 +147,7 @@ class MatchIndex:
         form = self._form(group, filters)
         filings = group.shelf.add(key, filters.by_type)
         form.members += 1
+        group.members += 1
         self._entries[key] = write_entry(version, filings, form.number, [each.value for each in filters.written])
 
     def remove(self, key: str) -> None:
@@ -125,6 +158,7 @@ class MatchIndex:
         form = self._forms[form_in(filters_in(entry))]
         form.group.shelf.remove(key, filings_of(entry))
         form.members -= 1
+        form.group.members -= 1
         if not form.members:
             self._forget(form)
 
@@ -146,45 +180,66 @@ class MatchIndex:
 
         Each appears once. What could not be evaluated counts as not matched and is told to ``report``.
         """
-        matched: list[str] = []
-        for group in self._groups_for(change):
+        return finished(self.matching(change, report, Counter()))
+
+    def matching(self, change: ResourceChange, report: Report, tally: Tally) -> Steps[list[tuple[str, int]]]:
+        """The same in steps; between two of them Subscriptions may be added and removed.
+
+        The version is the one that was judged: who changes its filters meanwhile is judged again by the caller.
+        ``tally`` counts, for each Subscription that could have been concerned, why it was not.
+        """
+        matched: dict[str, int] = {}
+        for group in list(self._groups_for(change)):
             try:
-                if group.topic.fires(change, report):
-                    matched += self._concerned(group, change, report)
+                yield from self._judge(group, change, report, tally, matched)
             except Exception as problem:  # noqa: BLE001 a fault of ours in one topic must not silence the others; it is told
                 report(Fault(group.topic.topic.canonical, "", f"inside the hub: {type(problem).__name__}"))
         # Code points sort like their UTF-8 bytes.
-        return [(key, version_of(self._entries[key])) for key in sorted(matched)]
+        return sorted(matched.items())
 
-    def _concerned(self, group: _Group, change: ResourceChange, report: Report) -> Iterator[str]:
-        yield from group.shelf.unfiltered
+    def _judge(
+        self, group: _Group, change: ResourceChange, report: Report, tally: Tally, matched: dict[str, int]
+    ) -> Steps[None]:
+        faults: list[Fault] = []
+        fires = yield from group.topic.firing(change, faults.append)
+        if fires:
+            before = len(matched)
+            yield from self._concerned(group, change, faults.append, matched)
+            told = Counter(_counts_as(fault) for fault in faults if fault.subscription)
+            tally.update(told)
+            tally[NotAnEvent.FILTER_SAID_NO] += max(group.members - (len(matched) - before) - told.total(), 0)
+        else:
+            tally[_counts_as(faults[0]) if faults else NotAnEvent.NO_TRIGGER] += group.members
+        for fault in faults:
+            report(fault)
+
+    def _concerned(self, group: _Group, change: ResourceChange, report: Report, matched: dict[str, int]) -> Steps[None]:
+        for key in group.shelf.unfiltered:
+            matched[key] = version_of(self._entries[key])
         resource_type, focus, canonical = change.key.type, change.focus, group.topic.topic.canonical
         if not group.shelf.knows(resource_type):
             return
         if focus is None:
             report(Fault(canonical, "filterBy", "the last state is not known, so filters cannot be judged"))
             return
-        every_time = group.shelf.judged_every_time(resource_type)
-        yield from self._passing(every_time, change, canonical, self._compiled_often, report)
+        every_time = frozenset(group.shelf.judged_every_time(resource_type))
         found = group.shelf.candidates(
             resource_type, focus, lambda parameter, reason: report(Fault(canonical, parameter, reason))
         )
-        yield from self._passing(found - every_time, change, canonical, _Form.compiled, report)
+        passing = _Passing(canonical, change, report, matched)
+        yield from self._pass(passing, every_time, self._compiled_often)
+        yield from self._pass(passing, found - every_time, _Form.compiled)
 
-    def _passing(
-        self, keys: Iterable[str], change: ResourceChange, topic: str, compiled: _Compile, report: Report
-    ) -> Iterator[str]:
-        """Those whose filters let the change pass. Filters that are the same are judged once."""
-        verdicts: dict[bytes, bool | str] = {}
-        for key in keys:
-            filters = filters_in(self._entries[key])
-            verdict = verdicts.get(filters)
-            if verdict is None:
-                verdict = verdicts[filters] = _verdict(self._forms[form_in(filters)], filters, change, compiled)
-            if verdict is True:
-                yield key
-            elif verdict is not False:
-                report(Fault(topic, "filterBy", verdict, key))
+    def _pass(self, passing: _Passing, keys: Iterable[str], compiled: _Compile) -> Steps[None]:
+        """Take in those whose filters let the change pass. Filters that are the same are judged once."""
+        for number, key in enumerate(keys, 1):
+            if number % JUDGED_IN_ONE_STEP == 0:
+                yield
+            entry = self._entries.get(key)
+            if entry is not None:  # removed meanwhile
+                filters = filters_in(entry)
+                if passing.judged(key, self._forms[form_in(filters)], filters, compiled):
+                    passing.matched[key] = version_of(entry)
 
     def _groups_for(self, change: ResourceChange) -> Iterator[_Group]:
         for type_ in (change.key.type, ANY_TYPE):
@@ -226,15 +281,19 @@ class MatchIndex:
                 del self._by_occasion[occasion]
 
 
-def _verdict(form: _Form, filters: bytes, change: ResourceChange, compiled: _Compile) -> bool | str:
-    """Whether the filters let the focus pass; a text says why that could not be told, also when it is undecided."""
+def _verdict(form: _Form, filters: bytes, change: ResourceChange, compiled: _Compile) -> bool | _NotJudged:
+    """Whether the filters let the focus pass, or why that could not be told."""
     focus, resource_type = change.focus, change.key.type
     try:
         if focus is None:
             return False
         return compiled(form, resource_type, filters).match(resource_type, focus, Surroundings.of(change))
     except (FHIRPathEvaluationError, HubError) as error:
-        return str(error)
+        return _NotJudged(str(error), isinstance(error, Undecided))
+
+
+def _counts_as(fault: Fault) -> NotAnEvent:
+    return NotAnEvent.UNDECIDED if fault.undecided else NotAnEvent.EVALUATION_FAILED
 
 
 def _check_base(key: str, topic: CompiledTopic) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from hub.errors import Issue, Refused, Unprocessable
 
@@ -21,7 +23,22 @@ class Fault:
     criterion: str
     reason: str
     subscription: str = ""
+    undecided: bool = False
+    """It may hold or not: what would tell is not held here (HOUSE ruling 23)."""
 
+
+class NotAnEvent(StrEnum):
+    """Why a change was no event of a Subscription whose topic is about its type; counted for each of them."""
+
+    NO_TRIGGER = "no-trigger"
+    FILTER_SAID_NO = "filter-said-no"
+    UNDECIDED = "undecided"
+    EVALUATION_FAILED = "evaluation-failed"
+    NOT_AUTHORISED = "not-authorised"
+    """Never so far: every principal may hear of everything."""
+
+
+Tally = Counter[NotAnEvent]
 
 Report = Callable[[Fault], None]
 """Given by the caller, who counts and shows what it is told; matching itself never swallows a fault."""

@@ -16,6 +16,7 @@ from hub.matching.includes import NO_INCLUDES, CompiledIncludes, compile_include
 from hub.matching.report import Refusals, Report
 from hub.matching.rev_includes import ReverseInclude, compile_rev_includes
 from hub.matching.search.parameters import Known, resolve_parameter
+from hub.matching.steps import Steps, finished
 from hub.matching.triggers import CompiledEventTrigger, CompiledTrigger, compile_event_trigger, compile_trigger
 
 Written = TypeVar("Written")
@@ -48,9 +49,17 @@ class CompiledTopic:
 
     def fires(self, change: ResourceChange, report: Report) -> bool:
         """Is this change an event of the topic? Several triggers still make one event (S-024)."""
+        return finished(self.firing(change, report))
+
+    def firing(self, change: ResourceChange, report: Report) -> Steps[bool]:
+        """The same in steps, one for each trigger: each has a budget of its own."""
         if change.interaction is Interaction.EVENT:
             return any(trigger.fires(change) for trigger in self.event_triggers)
-        return any(trigger.fires(change, report) for trigger in self.triggers)
+        for trigger in self.triggers:
+            if trigger.fires(change, report):
+                return True
+            yield
+        return False
 
     def allowed_filter(self, parameter: str, resource_type: str) -> CanFilterBy | None:
         """What the topic allows for ``parameter`` on foci of ``resource_type``; None when nothing (S-045, S-051).

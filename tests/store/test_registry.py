@@ -16,6 +16,7 @@ from hub.intake import registry as registry_module
 from hub.intake.registry import TAKEN_IN_AT_ONCE, Registry
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.matching.filters import CompiledFilters
+from hub.matching.steps import finished
 from hub.store.client import Store
 from hub.store.registry import Registry as RegistryLog
 from hub.store.registry import TopicRecord
@@ -70,7 +71,7 @@ class Process:
         patient = {"resourceType": "Patient", "id": "1", "gender": gender}
         key = ResourceKey("default", FhirVersion.R5, "Patient", "1")
         change = ResourceChange(ChangeId(at, 0), key, Interaction.CREATE, patient, None)
-        return [(name.rpartition("|")[2], version) for name, version in self.registry.match(change, 0)]
+        return [(name.rpartition("|")[2], version) for name, version in finished(self.registry.matching(change, 0))]
 
 
 def key_of(name: str) -> SubscriptionKey:
