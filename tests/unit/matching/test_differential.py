@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -29,6 +30,7 @@ from tests.unit.matching.restated import (
     OWN_BASE,
     Announced,
     Asked,
+    Kind,
     passes,
     some_filters,
     some_state,
@@ -164,6 +166,16 @@ def check_world(seed: int, topics: list[tuple[Announced, CompiledTopic]]) -> int
     assert world.index._by_occasion == {} == world.index._forms, f"seed {seed} leaves something behind"
     assert world.index._chains._steps == {} == world.index._chains._by_key, f"seed {seed} leaves a chain behind"
     return matches
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(KINDS + FURTHER_KINDS))
+def test_each_kind_of_filter_takes_part(kind: Kind, topics: list[tuple[Announced, CompiledTopic]]) -> None:
+    """A filter that every topic refuses would be compared with nothing."""
+    everything, taken = next(topic for _, topic in topics if len(topic.focus_types) > 3), 0
+    for seed in range(20):
+        with suppress(Unprocessable):  # of a type that lacks the parameter
+            taken += bool(compile_filters((kind(random.Random(seed)).filter_by,), everything).written)
+    assert taken
 
 
 @pytest.mark.parametrize("part", range(PARTS))
