@@ -74,6 +74,7 @@ class Relay:
         try:
             await ears.subscribe(SOCKETS_CHANNEL, process_channel(self._process))
             while True:
+                _heed_cancellation()
                 message = await ears.get_message(ignore_subscribe_messages=True, timeout=WAIT_SECONDS)
                 if message is None:
                     continue
@@ -101,3 +102,10 @@ class Relay:
             await self._store.send(("PUBLISH", process_channel(sender), head + b"\n" + answer))
         except Unavailable as problem:
             log.warning("an answer to another process was not sent", extra={"reason": str(problem)})
+
+
+def _heed_cancellation() -> None:
+    """redis-py swallows the cancellation of a task that is connecting; it would then never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
