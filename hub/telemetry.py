@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -32,8 +33,13 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """For people: time, level, what, then the fields."""
 
+    _second, _clock = -1, ""
+
     def format(self, record: logging.LogRecord) -> str:
-        clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._clock = second, time.strftime("%H:%M:%S", time.localtime(second))
+        clock = f"{self._clock}.{int((record.created - second) * 1000):03}"
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{clock} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
@@ -43,6 +49,7 @@ def set_up_logging(form: str, *, quiet: bool = False) -> None:
     """Everything to standard error; ``quiet`` leaves out what is only information."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads them
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if quiet else logging.INFO)

@@ -65,19 +65,22 @@ class OpenSocket:
         """False when it has ended, or did not take the frame in time and was cut."""
         if self.closed:
             return False
+        deadline = asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
         try:
-            async with asyncio.timeout(seconds), self._turn:
+            async with self._turn:
                 if self.closed:  # while it waited for its turn
                     return False
                 await self._send({"type": "websocket.send", "text": text})
-        except TimeoutError:
-            log.info("a socket was too slow and was cut", extra={"seconds": round(seconds, 3)})
-            self.cut()
-            return False
-        except OSError:  # the client has gone
+        except OSError:  # the client has gone, or was cut
             self.closed = True
             return False
+        finally:
+            deadline.cancel()
         return True
+
+    def _give_up(self, seconds: float) -> None:
+        log.info("a socket was too slow and was cut", extra={"seconds": round(seconds, 3)})
+        self.cut()
 
     async def tell(self, *issues: Issue) -> None:
         """Send an OperationOutcome."""

@@ -86,9 +86,6 @@ class Round:
 
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
         dispatch = await self._dispatch(hold, subscription)
-        if subscription.is_listened_to:
-            numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
-            dispatch = replace(dispatch, numbers=numbers, listener=hold.progress.listener)
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
@@ -100,12 +97,14 @@ class Round:
 
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)
+        numbers, listener = hold.progress.batch if hold.duty is Duty.EVENTS else range(0), hold.progress.listener
         if subscription.is_classic:
-            return classic_dispatch(hold.subscription, subscription, events)
+            bare = classic_dispatch(hold.subscription, subscription, events)
+            return replace(bare, numbers=numbers, listener=listener)
         base = SubscriptionKey.parse(hold.subscription).base
         notification = compose(hold, subscription, events, datetime.now(UTC))
         body = dialect(base).write_notification(notification, *self.base_urls[base])
-        return Dispatch(body, subscription=hold.subscription, notification=notification)
+        return Dispatch(body, "", hold.subscription, notification, numbers, listener)
 
 
 def _host(channel: Channel) -> str:
