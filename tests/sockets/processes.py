@@ -60,10 +60,13 @@ async def hub_processes(folder: Path) -> AsyncIterator[Callable[..., AsyncIterat
             await _until_ready(client)
             return HubProcess(found[1], process, lines, client)
 
-        yield start
-        for client in clients:
-            await client.aclose()
-    await redis.stop()
+        try:
+            yield start
+        finally:
+            for client in clients:
+                await client.aclose()
+            stack.close()
+            await redis.stop()
 
 
 async def _until_ready(client: httpx.AsyncClient) -> None:
