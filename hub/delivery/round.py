@@ -87,7 +87,8 @@ class Round:
     async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
         dispatch = await self._dispatch(hold, subscription)
         if subscription.is_listened_to:
-            numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
+            # a socket passes over numbers that it was sent, but not over those that are asked for again
+            numbers = hold.numbers if hold.duty is Duty.EVENTS else range(0)
             dispatch = replace(dispatch, numbers=numbers, listener=hold.progress.listener)
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
@@ -119,8 +120,7 @@ def _dead_letter(hold: Hold, outcome: Outcome) -> str:
 
 
 def _remembered(hold: Hold, outcome: Outcome, now: datetime) -> Attempt:
-    numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
-    return Attempt(now, hold.duty, numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
+    return Attempt(now, hold.duty, hold.numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
 
 
 def _deadline(channel: Channel, since: float) -> float:
@@ -130,7 +130,7 @@ def _deadline(channel: Channel, since: float) -> float:
 
 
 def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
-    numbers = [hold.progress.batch.start, hold.progress.frozen_upto] if hold.duty is Duty.EVENTS else None
+    numbers = [hold.numbers.start, hold.numbers[-1]] if hold.numbers else None
     log.log(
         logging.INFO if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.UNHEARD) else logging.WARNING,
         "attempt",
