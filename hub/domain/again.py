@@ -64,3 +64,14 @@ def consecutive(numbers: Iterable[int]) -> list[range]:
         else:
             found.append(range(number, number + 1))
     return found
+
+
+def joined(ranges: Iterable[range]) -> list[range]:
+    """Ranges that touch or overlap as one, lowest first."""
+    found: list[range] = []
+    for each in sorted(ranges, key=lambda one: one.start):
+        if found and each.start <= found[-1].stop:
+            found[-1] = range(found[-1].start, max(found[-1].stop, each.stop))
+        else:
+            found.append(each)
+    return found
