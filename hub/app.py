@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from hub.api.metadata import metadata_answer
 from hub.api.operation_definitions import OperationDefinitionRoutes
 from hub.api.origins import Origins
 from hub.api.pages import application
+from hub.api.repairing import RepairRoutes
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.subscriptions import SubscriptionRoutes
@@ -36,7 +36,6 @@ from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
-from hub.errors import Unavailable
 from hub.fhir.messages import DEFAULT_EVENT
 from hub.fhir.operations import websocket_url_of
 from hub.instance import Instance
@@ -51,18 +50,20 @@ from hub.intake.inclusion import Inclusion
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
+from hub.intake.repair import RepairService
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_sets import load_value_sets
-from hub.matching.report import NotAnEvent
 from hub.offer import limits, mail_server
+from hub.readiness import DURABILITY_IN_WORDS, readiness
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
 from hub.security.tokens import Guard, digest, fresh_token
 from hub.settings import Settings
+from hub.store.again import Again
 from hub.store.agenda import Agenda
 from hub.store.attempts import Attempts
 from hub.store.changes import Changes
@@ -71,6 +72,7 @@ from hub.store.embedded import EmbeddedRedis
 from hub.store.event_log import EventLog
 from hub.store.guards import Guards
 from hub.store.keys import Layout, Partition
+from hub.store.life import Life
 from hub.store.registry import Registry as RegistryLog
 from hub.store.relay import Relay
 from hub.store.secrets import Secrets
@@ -81,12 +83,6 @@ from hub.supervision import Supervisor
 log = logging.getLogger(__name__)
 
 TENANT = "default"
-STANDSTILL_SECONDS = 30.0
-"""After which a waiting change means that the hub is not ready."""
-DURABILITY_IN_WORDS = {
-    "local": "2xx means: on disk of this machine; losing the machine loses what was not copied elsewhere.",
-    "relaxed": "2xx means: in memory and on its way to disk; a crash of the machine may lose about two seconds.",
-}
 
 
 class Hub:
@@ -181,10 +177,13 @@ class Hub:
         )
         self.topic_service = TopicService(self.registry, self.registry_log, self.compiler)
         self.explain_service = ExplainService(
-            self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), layout
+            self.registry, self.subscriptions, self.changes, self.reader, Attempts(self.store), Life(self.store), layout
         )
         self.parameter_service = SearchParameterService(self.registry, self.registry_log, self.compiler.book)
         self.progress = ProgressService(self.registry, self.subscriptions, self.reader)
+        self.repair = RepairService(
+            self.subscriptions, self.event_log, Attempts(self.store), Again(self.store), Life(self.store), self._ring
+        )
         self.janitor = Janitor(
             self.changes, self.subscriptions, self.event_log, layout, TENANT, self.registry.reconcile,
             retention=timedelta(seconds=self.settings.event_retention_seconds),
@@ -245,28 +244,7 @@ class Hub:
 
     async def readiness(self) -> dict[str, Any]:
         """What a load balancer and an operator ask: does everything that must run, run."""
-        problems = []
-        waiting: dict[str, int] = {}
-        try:
-            waiting = {str(partition): await self.changes.lag(partition) for partition in self.evaluators}
-        except Unavailable as problem:
-            problems.append(str(problem))
-        for partition, evaluator in self.evaluators.items():
-            still = time.monotonic() - evaluator.progressed_at
-            if waiting.get(str(partition)) and still > STANDSTILL_SECONDS:
-                problems.append(f"evaluation of {partition} has stood still for {still:.0f} s; the log says at what")
-        return {
-            "status": "not ready" if problems else "ready",
-            "problems": problems,
-            "durability": DURABILITY_IN_WORDS[self.settings.durability],
-            "attempts_in_flight": self.worker.in_flight,
-            "subscriptions_with_a_socket_here": len(self.listening.board),
-            "changes_waiting": waiting,
-            "subscriptions_that_cannot_be_matched": self.registry.broken,
-            "evaluations_that_failed": dict(self.registry.faults),
-            "not_an_event_because": {reason.value: self.registry.not_events[reason] for reason in NotAnEvent},
-            "workers_that_began_anew": dict(self.supervisor.restarts),
-        }
+        return await readiness(self)
 
     def socket_door(self, origins: Origins, *, open_to_all: bool) -> WebSocketDoor:
         limits = SocketLimits(self.settings.ws_max_sockets, self.settings.ws_bind_seconds)
@@ -286,6 +264,7 @@ class Hub:
             self.bindings,
             self.settings.source_base_url_of,
             explain,
+            RepairRoutes(self.repair),
         )
         resource_routes = ResourceRoutes(self.intake)
         topic_routes = DefinitionRoutes(self.topic_service, "topics", explain)

@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 import hub
+from hub.cli_life import add_life_commands, hub_of
 from hub.errors import CannotStart
 
 
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of both")
     explain.set_defaults(run=_explain)
 
+    add_life_commands(commands)
+
     topics = commands.add_parser("topics", help="work on SubscriptionTopics").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -77,23 +80,13 @@ def _serve(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> int:
     from hub.client.loading import load
 
-    return asyncio.run(load(*_hub_of(options), options.sources))
+    return asyncio.run(load(*hub_of(options), options.sources))
 
 
 def _explain(options: argparse.Namespace) -> int:
     from hub.client.explaining import explain
 
-    return asyncio.run(explain(*_hub_of(options), options.subscription, options.change))
-
-
-def _hub_of(options: argparse.Namespace) -> tuple[str, str]:
-    """The URL of the base that a command speaks to, and the token."""
-    from hub.domain.versions import FhirVersion
-    from hub.settings import load_settings
-
-    settings = load_settings()
-    token = settings.tokens[0] if settings.tokens else ""
-    return settings.base_url_of(FhirVersion(options.base)), token
+    return asyncio.run(explain(*hub_of(options), options.subscription, options.change))
 
 
 def _check_topics(options: argparse.Namespace) -> int:

@@ -14,10 +14,11 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from hub.app import DURABILITY_IN_WORDS, Hub, create_app
+from hub.app import Hub, create_app
 from hub.channels.websocket_server import LARGEST_FRAME_BYTES, FlowControlledWebSocket
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
+from hub.readiness import DURABILITY_IN_WORDS
 from hub.settings import Settings
 from hub.telemetry import set_up_logging
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.api.exchange import Exchange
 from hub.api.explaining import ExplainRoutes
+from hub.api.repairing import RepairRoutes
 from hub.api.resources import request_of
 from hub.api.search_request import asked_of, read_search
 from hub.api.searching import search_answer, select
@@ -49,6 +50,7 @@ class SubscriptionRoutes:
     bindings: BindingService
     source_base_url: Callable[[FhirVersion], str]
     explain: ExplainRoutes
+    repair: RepairRoutes
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
@@ -151,6 +153,8 @@ class SubscriptionRoutes:
         address, base_url = exchange.address, exchange.base_url
         if address.operation == "explain":
             return await self.explain.of_subscription(exchange)
+        if address.id and self.repair.serves(address.operation):
+            return await self.repair.answer(exchange)
         if exchange.method not in ("GET", "HEAD", "POST"):
             raise NotOffered("operations are called with GET or POST")
         body = await exchange.optional_body() if exchange.method == "POST" else None
@@ -171,7 +175,7 @@ class SubscriptionRoutes:
             return await self._binding_token(exchange, body)
         raise NotFound(
             f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, "
-            "on an id, $events"
+            "on an id, $events, $resend, $attempts, $transitions, $dead-letters, $pause and $resume"
         )
 
     async def _binding_token(self, exchange: Exchange, body: dict[str, Any] | None) -> Answer:

@@ -19,6 +19,7 @@ NAMESPACE = uuid.UUID("6f6b2d5e-0a0f-5d53-9a39-6b1c0e5d7c11")
 _TYPES = {
     Duty.HANDSHAKE: NotificationType.HANDSHAKE,
     Duty.EVENTS: NotificationType.EVENT_NOTIFICATION,
+    Duty.AGAIN: NotificationType.EVENT_NOTIFICATION,
     Duty.HEARTBEAT: NotificationType.HEARTBEAT,
     Duty.FAREWELL: NotificationType.HEARTBEAT,
 }
@@ -26,11 +27,16 @@ _TYPES = {
 
 async def with_references(reader: EventReader, hold: Hold) -> Hold:
     """The hold with the references of its batch, read from the log when they did not come along."""
-    if hold.duty is not Duty.EVENTS or hold.references is not None:
+    numbers = hold.numbers
+    if not numbers or hold.references is not None:
         return hold
-    ((first, references),) = await reader.log.read([(hold.subscription, hold.progress.batch)])
-    if first != hold.progress.batch.start or len(references) != len(hold.progress.batch):
-        raise HubError(f"the log of {hold.subscription} does not hold events {hold.progress.batch}")
+    first = numbers.start
+    if hold.duty is Duty.AGAIN and hold.progress.again_letters:
+        references = await reader.log.dead_letter_references(hold.subscription, numbers)
+    else:
+        ((first, references),) = await reader.log.read([(hold.subscription, numbers)])
+    if first != numbers.start or len(references) != len(numbers):
+        raise HubError(f"the log of {hold.subscription} does not hold events {numbers}")
     return replace(hold, references=tuple(references))
 
 
@@ -39,7 +45,7 @@ async def events_of(reader: EventReader, hold: Hold, content: Content) -> tuple[
     if not hold.references:
         return ()
     key = SubscriptionKey.parse(hold.subscription)
-    return await reader.events(key, hold.progress.batch.start, hold.references, content)
+    return await reader.events(key, hold.numbers.start, hold.references, content)
 
 
 def compose(
@@ -49,7 +55,7 @@ def compose(
     of the moment at which its last change was accepted, whenever that happened. Its status is the present one (S-112).
     """
     identity = delivery_id(hold)
-    last = hold.progress.frozen_upto if hold.duty is Duty.EVENTS else hold.progress.number
+    last = hold.numbers[-1] if hold.numbers else hold.progress.number
     return Notification(
         type=_TYPES[hold.duty],
         subscription_id=SubscriptionKey.parse(hold.subscription).id,
@@ -77,10 +83,15 @@ def classic_dispatch(name: str, subscription: Subscription, events: tuple[Notifi
 
 
 def delivery_id(hold: Hold) -> str:
-    """Equal for every attempt at the same notification: a batch by its numbers, a handshake by its definition."""
+    """Equal for every attempt at the same notification: a batch by its numbers, a handshake by its definition.
+
+    What is sent again has another one than at first: a receiver that drops repeats would drop what it asked for.
+    """
     match hold.duty:
         case Duty.EVENTS:
             what = f"{hold.progress.batch.start}-{hold.progress.frozen_upto}"
+        case Duty.AGAIN:
+            what = f"again {hold.progress.again_asked_at} {hold.numbers.start}-{hold.numbers[-1]}"
         case Duty.HANDSHAKE:
             what = "handshake"
         case _:

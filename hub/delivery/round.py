@@ -97,6 +97,7 @@ class Round:
 
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)
+        # a socket passes over numbers that it was sent, but not over those that are asked for again
         numbers, listener = hold.progress.batch if hold.duty is Duty.EVENTS else range(0), hold.progress.listener
         if subscription.is_classic:
             bare = classic_dispatch(hold.subscription, subscription, events)
@@ -118,8 +119,7 @@ def _dead_letter(hold: Hold, outcome: Outcome) -> str:
 
 
 def _remembered(hold: Hold, outcome: Outcome, now: datetime) -> Attempt:
-    numbers = hold.progress.batch if hold.duty is Duty.EVENTS else range(0)
-    return Attempt(now, hold.duty, numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
+    return Attempt(now, hold.duty, hold.numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
 
 
 def _deadline(channel: Channel, since: float) -> float:
@@ -129,7 +129,7 @@ def _deadline(channel: Channel, since: float) -> float:
 
 
 def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
-    numbers = [hold.progress.batch.start, hold.progress.frozen_upto] if hold.duty is Duty.EVENTS else None
+    numbers = [hold.numbers.start, hold.numbers[-1]] if hold.numbers else None
     log.log(
         logging.INFO if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.UNHEARD) else logging.WARNING,
         "attempt",

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from hub.domain.event import Notification, SubscriptionError
 from hub.domain.subscription import Status
+from hub.domain.transition import Cause
 
 
 class Duty(StrEnum):
@@ -20,6 +21,8 @@ class Duty(StrEnum):
     HANDSHAKE = "handshake"
     EVENTS = "events"
     HEARTBEAT = "heartbeat"
+    AGAIN = "again"
+    """Events that were asked for again, or dead letters: as they were, after everything else (S-190, ruling 19)."""
     FAREWELL = "farewell"
     """The one last notification of a Subscription that was switched off (ruling 20)."""
 
@@ -121,6 +124,14 @@ class Progress:
     """Nothing but events goes to this subscriber: no handshake, no heartbeat, no farewell (S-017)."""
     listener: str = ""
     """Who holds the socket that this Subscription is bound to; "" for nobody and for every other channel."""
+    forgiven: int = 0
+    """Dead letters up to this number do not keep it in error: the client asked to go on (ruling 19)."""
+    again: range = range(0)
+    """The event numbers that are sent again, when that is what is to be done next."""
+    again_letters: bool = False
+    """All of them are dead letters."""
+    again_asked_at: int = 0
+    """When it was asked for, in milliseconds; part of what makes this delivery another than the first one."""
 
     @property
     def batch(self) -> range:
@@ -167,6 +178,12 @@ class Verdict:
     """This event goes to the dead letters; 0 = none."""
     deaf: bool = False
     """Nobody listens: nothing is due until a socket is bound."""
+    cause: Cause = Cause.CLIENT
+    """Why, when the status is another one than before."""
+    again_done: int = 0
+    """What was sent again is over with up to this number; 0 = nothing."""
+    again_singly: int = 0
+    """What is sent again goes one by one up to this number; 0 = as it is."""
 
 
 def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
@@ -181,7 +198,11 @@ def judge(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy,
     if outcome.kind is OutcomeKind.UNHEARD:
         return replace(_as_it_is(progress), deaf=True)
     if outcome.kind is OutcomeKind.GONE and progress.verified:
-        return replace(_as_it_is(progress), status=Status.OFF, keep_frozen=False, error=_error(outcome))
+        return replace(
+            _as_it_is(progress), status=Status.OFF, keep_frozen=False, error=_error(outcome), cause=Cause.GONE
+        )
+    if outcome.kind is OutcomeKind.REFUSED and duty is Duty.AGAIN:
+        return _refused_again(progress, outcome, policy)
     if outcome.kind is OutcomeKind.REFUSED and duty is Duty.EVENTS:
         return _refused(progress, outcome, policy)
     return _failed(duty, progress, outcome, policy, jitter)
@@ -203,8 +224,10 @@ def _as_it_is(progress: Progress) -> Verdict:
 def _delivered(duty: Duty, progress: Progress, outcome: Outcome) -> Verdict:
     cursor = outcome.delivered_upto or progress.frozen_upto if duty is Duty.EVENTS else progress.cursor
     drained = duty is Duty.HANDSHAKE or cursor >= progress.number
-    status = progress.status
-    if progress.refused:
+    status, refused = progress.status, progress.refused
+    if duty is Duty.AGAIN and progress.again_letters:
+        refused = max(0, refused - sum(number > progress.forgiven for number in progress.again))
+    if refused:
         status = Status.ERROR  # until no dead letter is left or the client asks (ruling 19)
     elif drained and not progress.held:
         status = Status.ACTIVE
@@ -215,10 +238,19 @@ def _delivered(duty: Duty, progress: Progress, outcome: Outcome) -> Verdict:
         cursor=cursor,
         failures=0,
         verified=True,
+        refused=refused,
         sent=True,
         keep_frozen=duty is not Duty.EVENTS,
-        error=None if recovered else _still_in_error(progress),
+        error=None if recovered else _still_in_error(replace(progress, refused=refused)),
+        cause=_why_active(duty, progress),
+        again_done=progress.again[-1] if duty is Duty.AGAIN else 0,
     )
+
+
+def _why_active(duty: Duty, progress: Progress) -> Cause:
+    if duty is Duty.HANDSHAKE:
+        return Cause.HANDSHAKE
+    return Cause.NO_DEAD_LETTERS if progress.refused else Cause.RECOVERED
 
 
 def _still_in_error(progress: Progress) -> SubscriptionError:
@@ -242,7 +274,24 @@ def _refused(progress: Progress, outcome: Outcome, policy: RetryPolicy) -> Verdi
         held=not policy.recovers_by_itself,
         dead_number=progress.frozen_upto,
         error=_error(outcome),
+        cause=Cause.REFUSED,
     )
+
+
+def _refused_again(progress: Progress, outcome: Outcome, policy: RetryPolicy) -> Verdict:
+    """As at the first time. A dead letter that is refused once more stays one; it is not counted twice.
+
+    An event from before the client asked to go on holds nothing back: that is forgiven.
+    """
+    as_it_is = replace(_as_it_is(progress), failures=0, error=_error(outcome), cause=Cause.REFUSED)
+    number = progress.again[-1]
+    if len(progress.again) > 1:
+        return replace(as_it_is, again_singly=number)
+    dead = replace(as_it_is, dead_number=number, again_done=number)
+    if number <= progress.forgiven:
+        return dead
+    refused = progress.refused + (not progress.again_letters)
+    return replace(dead, status=Status.ERROR, refused=refused, held=not policy.recovers_by_itself)
 
 
 def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolicy, jitter: float) -> Verdict:
@@ -265,7 +314,14 @@ def _failed(duty: Duty, progress: Progress, outcome: Outcome, policy: RetryPolic
         farewell=given_up and progress.verified and not progress.classic,
         held=progress.held or (status is Status.ERROR and not policy.recovers_by_itself),
         error=_error(outcome),
+        cause=_why_failed(duty, given_up=given_up),
     )
+
+
+def _why_failed(duty: Duty, *, given_up: bool) -> Cause:
+    if given_up:
+        return Cause.GIVEN_UP
+    return Cause.HANDSHAKE_FAILED if duty is Duty.HANDSHAKE else Cause.DELIVERY_FAILED
 
 
 def _error(outcome: Outcome) -> SubscriptionError | None:

@@ -9,6 +9,7 @@ from typing import Any
 from hub.domain.versions import FhirVersion
 from hub.fhir.definitions import SearchParameter
 from hub.fhir.json import write_instant
+from hub.fhir.life_operations import LIFE_OPERATIONS
 from hub.fhir.own_operations import EXPLAIN, OWN_OPERATIONS, definition_url
 from hub.fhir.searches import offered
 from hub.fhir.subscriptions import BACKPORT
@@ -57,7 +58,8 @@ def capability_statement(
     """
     types = sorted(set(resource_types) - {"SearchParameter", "Subscription", "SubscriptionTopic"})
     explain = {"name": EXPLAIN, "definition": definition_url(base_url, EXPLAIN)}
-    resources = [_subscription(version, topics, explain)]
+    life = [{"name": name, "definition": definition_url(base_url, name)} for name in LIFE_OPERATIONS]
+    resources = [_subscription(version, topics, [explain, *life])]
     if version is not FhirVersion.R4:
         resources.append(_searched("SubscriptionTopic", version, _DEFINITION_INTERACTIONS))
     resources.append(_searched("SearchParameter", version, _DEFINITION_INTERACTIONS))
@@ -94,7 +96,7 @@ def _system_operations(base_url: str) -> list[dict[str, str]]:
     return [versions, *own]
 
 
-def _subscription(version: FhirVersion, topics: Sequence[str], explain: dict[str, str]) -> dict[str, Any]:
+def _subscription(version: FhirVersion, topics: Sequence[str], own: Sequence[dict[str, str]]) -> dict[str, Any]:
     resource = _searched("Subscription", version, _SUBSCRIPTION_INTERACTIONS)
     resource["conditionalCreate"] = True
     if topics:
@@ -103,7 +105,7 @@ def _subscription(version: FhirVersion, topics: Sequence[str], explain: dict[str
         resource["supportedProfile"] = [BACKPORT + "backport-subscription"]
         resource["documentation"] = _CLASSIC
     standard = [{"name": name, "definition": _operation(name, version)} for name in OPERATIONS]
-    resource["operation"] = [*standard, explain]
+    resource["operation"] = [*standard, *own]
     return resource
 
 

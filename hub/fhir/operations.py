@@ -21,8 +21,8 @@ MAX_NUMBER = 2**63 - 1  # integer64
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _OF_THE_ANSWER = frozenset({"_format", "_pretty"})  # about the answer, not about the operation
-_TEXT_VALUES = ("valueId", "valueCode", "valueString", "valueUri")
-_NUMBER_VALUES = ("valueInteger64", "valueString", "valueInteger", "valueUnsignedInt", "valuePositiveInt")
+TEXT_VALUES = ("valueId", "valueCode", "valueString", "valueUri")
+NUMBER_VALUES = ("valueInteger64", "valueString", "valueInteger", "valueUnsignedInt", "valuePositiveInt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def status_parameters(query: Iterable[tuple[str, str]], body: Json | None = None
 
     A value may be a list with commas, and a name may repeat: all are alternatives (S-185).
     """
-    values = _collect(query, body, {"id": _TEXT_VALUES, "status": _TEXT_VALUES})
+    values = collect(query, body, {"id": TEXT_VALUES, "status": TEXT_VALUES})
     ids = [each for value in values["id"] for each in value.split(",")]
     codes = [each for value in values["status"] for each in value.split(",")]
     return StatusParameters(tuple(map(_id, ids)), tuple(map(_status, codes)))
@@ -55,10 +55,10 @@ def status_parameters(query: Iterable[tuple[str, str]], body: Json | None = None
 
 def events_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) -> EventsParameters:
     """Inputs of ``$events`` from the decoded pairs of the query string and a POSTed Parameters. Raises Malformed."""
-    names = {"eventsSinceNumber": _NUMBER_VALUES, "eventsUntilNumber": _NUMBER_VALUES, "content": _TEXT_VALUES}
-    values = {name: _at_most_one(name, found) for name, found in _collect(query, body, names).items()}
-    since = _number("eventsSinceNumber", values["eventsSinceNumber"])
-    until = _number("eventsUntilNumber", values["eventsUntilNumber"])
+    names = {"eventsSinceNumber": NUMBER_VALUES, "eventsUntilNumber": NUMBER_VALUES, "content": TEXT_VALUES}
+    values = {name: at_most_one(name, found) for name, found in collect(query, body, names).items()}
+    since = read_number("eventsSinceNumber", values["eventsSinceNumber"])
+    until = read_number("eventsUntilNumber", values["eventsUntilNumber"])
     if since is not None and until is not None and since > until:
         raise Malformed(f"eventsSinceNumber {since} is beyond eventsUntilNumber {until}: exchange them.", code="value")
     return EventsParameters(since, until, _content(values["content"]))
@@ -66,7 +66,7 @@ def events_parameters(query: Iterable[tuple[str, str]], body: Json | None = None
 
 def binding_token_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) -> tuple[str, ...]:
     """The ids of ``$get-ws-binding-token`` (S-188), repeated or with commas; none means all. Raises Malformed."""
-    values = _collect(query, body, {"id": _TEXT_VALUES})
+    values = collect(query, body, {"id": TEXT_VALUES})
     return tuple(_id(each) for value in values["id"] for each in value.split(","))
 
 
@@ -90,9 +90,10 @@ def binding_token_answer(
     }
 
 
-def _collect(
+def collect(
     query: Iterable[tuple[str, str]], body: Json | None, names: dict[str, tuple[str, ...]]
 ) -> dict[str, list[str]]:
+    """The values of each of ``names``, which may be written as any of these value[x], as text. Raises Malformed."""
     found: dict[str, list[str]] = {name: [] for name in names}
     for name, value in query:
         if name in found:
@@ -124,7 +125,8 @@ def _unknown(name: str, known: Iterable[str]) -> Malformed:
     return Malformed(f"{name!r} is no parameter of this operation: use {', '.join(known)}.", code="not-supported")
 
 
-def _at_most_one(name: str, values: list[str]) -> str | None:
+def at_most_one(name: str, values: list[str]) -> str | None:
+    """The value of a parameter, None without one; raises Malformed for several."""
     if len(values) > 1:
         raise Malformed(f"{name} stands more than once: give it once.", code="structure")
     return values[0] if values else None
@@ -142,7 +144,8 @@ def _status(code: str) -> Status:
     return Status(code)
 
 
-def _number(name: str, written: str | None) -> int | None:
+def read_number(name: str, written: str | None) -> int | None:
+    """A whole number from 0 on, as the parameter ``name``. Raises Malformed."""
     if written is None:
         return None
     if not _NUMBER.fullmatch(written) or int(written) > MAX_NUMBER:

@@ -1,11 +1,13 @@
-"""OperationDefinitions of the operations that are the hub's own: ``$load``, ``$process-change`` (ruling 13) and
-``$external-event`` (S-044)."""
+"""OperationDefinitions of the operations that are the hub's own: ``$load``, ``$process-change`` (ruling 13),
+``$external-event`` (S-044), ``$explain``, and those of ``life_operations``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hub.domain.versions import FhirVersion
+from hub.fhir.life_operations import LIFE_OPERATIONS, parameter
 from hub.fhir.topic_forms import topic_type
 
 OWN_OPERATIONS = {
@@ -16,7 +18,9 @@ OWN_OPERATIONS = {
 """Operation code -> id of its definition."""
 EXPLAIN = "explain"
 """On Subscription, and on topics (on R4 these are Basic)."""
-_IDS = {identity: code for code, identity in OWN_OPERATIONS.items()} | {"hub-explain": EXPLAIN}
+_IDS = {identity: code for code, identity in OWN_OPERATIONS.items()} | {
+    f"hub-{code}": code for code in (EXPLAIN, *LIFE_OPERATIONS)
+}
 
 _DESCRIPTIONS = {
     "load": (
@@ -49,6 +53,8 @@ def operation_definition(identity: str, base_url: str, version: FhirVersion) -> 
     code = _IDS.get(identity)
     if code is None:
         return None
+    life = LIFE_OPERATIONS.get(code)
+    resources = ["Subscription"] if life else ["Subscription", topic_type(version)] if code == EXPLAIN else []
     return {
         "resourceType": "OperationDefinition",
         "id": identity,
@@ -58,56 +64,57 @@ def operation_definition(identity: str, base_url: str, version: FhirVersion) -> 
         "title": f"${code}",
         "status": "active",
         "kind": "operation",
-        "description": _DESCRIPTIONS[code],
-        "affectsState": code != EXPLAIN,
+        "description": life.description if life else _DESCRIPTIONS[code],
+        "affectsState": life.affects_state if life else code != EXPLAIN,
         "code": code,
-        **({"resource": ["Subscription", topic_type(version)]} if code == EXPLAIN else {}),
-        "system": code != EXPLAIN,
+        **({"resource": resources} if resources else {}),
+        "system": not resources,
         "type": code == EXPLAIN,
-        "instance": code == EXPLAIN,
-        "parameter": _PARAMETERS[code],
+        "instance": bool(resources),
+        **_written_parameters(life.parameters if life else _PARAMETERS[code]),
     }
 
 
-def _parameter(name: str, use: str, least: int, type_: str, documentation: str, most: str = "1") -> dict[str, Any]:
-    return {"name": name, "use": use, "min": least, "max": most, "documentation": documentation, "type": type_}
+def _written_parameters(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """FHIR has no empty lists."""
+    return {"parameter": list(parameters)} if parameters else {}
 
 
 _LOAD = [
-    _parameter("bundle", "in", 1, "Bundle", "The body itself: a Bundle whose entries are the resources."),
-    _parameter("loaded", "out", 1, "integer", "How many resources were stored."),
+    parameter("bundle", "in", 1, "Bundle", "The body itself: a Bundle whose entries are the resources."),
+    parameter("loaded", "out", 1, "integer", "How many resources were stored."),
 ]
 _PROCESS_CHANGE = [
-    _parameter("interaction", "in", 1, "code", "create, update or delete."),
-    _parameter("current", "in", 0, "Resource", "The state after the change; absent for a delete."),
-    _parameter("previous", "in", 0, "Resource", "The state before the change; absent for a create."),
-    _parameter("when", "in", 0, "instant", "The moment at which it happened; the notification's timestamp."),
-    _parameter("return", "out", 0, "Resource", "The resource as it is held now; nothing after a delete."),
+    parameter("interaction", "in", 1, "code", "create, update or delete."),
+    parameter("current", "in", 0, "Resource", "The state after the change; absent for a delete."),
+    parameter("previous", "in", 0, "Resource", "The state before the change; absent for a create."),
+    parameter("when", "in", 0, "instant", "The moment at which it happened; the notification's timestamp."),
+    parameter("return", "out", 0, "Resource", "The resource as it is held now; nothing after a delete."),
 ]
 _EXTERNAL_EVENT = [
-    _parameter("event", "in", 1, "CodeableConcept", "What happened, by its codings; a Coding is taken too.", "*"),
-    _parameter(
+    parameter("event", "in", 1, "CodeableConcept", "What happened, by its codings; a Coding is taken too.", "*"),
+    parameter(
         "focus", "in", 1, "Reference", "The resource it is about, Type/id; or the resource itself, if the hub lacks it."
     ),
-    _parameter("context", "in", 0, "Reference", "Further resources that go along, Type/id.", "*"),
-    _parameter("when", "in", 0, "instant", "The moment at which it happened; the notification's timestamp."),
-    _parameter("change", "out", 1, "string", "The id under which the event was accepted."),
+    parameter("context", "in", 0, "Reference", "Further resources that go along, Type/id.", "*"),
+    parameter("when", "in", 0, "instant", "The moment at which it happened; the notification's timestamp."),
+    parameter("change", "out", 1, "string", "The id under which the event was accepted."),
 ]
 _EXPLAIN = [
-    _parameter("change", "in", 0, "string", "Type/id/_history/version, Type/id, or the id of a change that is held."),
-    _parameter("resource", "in", 0, "Resource", "Instead of a change: the state of a create."),
-    _parameter("current", "in", 0, "Resource", "Instead of a change: the state after an update."),
-    _parameter("previous", "in", 0, "Resource", "The state before an update, or the last one before a delete."),
-    _parameter("interaction", "in", 0, "code", "create, update or delete, when the states do not say it."),
-    _parameter("subscription", "in", 0, "Resource", "On the type Subscription: one that need not be stored."),
-    _parameter("topic", "in", 0, "Resource", "On the type of topics: one that need not be stored; or its canonical."),
-    _parameter("answer", "out", 1, "code", "event, no-trigger, filter-said-no, evaluation-failed and others."),
-    _parameter("text", "out", 1, "string", "The same in words."),
-    _parameter("change", "out", 1, "string", "What was judged."),
-    _parameter("interaction", "out", 1, "code", "What was done to the resource."),
-    _parameter("because", "out", 0, "Element", "The first clause that said no."),
-    _parameter("event", "out", 0, "Element", "Number, delivery and attempts of the event."),
-    _parameter("finding", "out", 0, "Element", "The tree of decisions: of the topic, of the filters.", "*"),
-    _parameter("note", "out", 0, "string", "What else matters, in words.", "*"),
+    parameter("change", "in", 0, "string", "Type/id/_history/version, Type/id, or the id of a change that is held."),
+    parameter("resource", "in", 0, "Resource", "Instead of a change: the state of a create."),
+    parameter("current", "in", 0, "Resource", "Instead of a change: the state after an update."),
+    parameter("previous", "in", 0, "Resource", "The state before an update, or the last one before a delete."),
+    parameter("interaction", "in", 0, "code", "create, update or delete, when the states do not say it."),
+    parameter("subscription", "in", 0, "Resource", "On the type Subscription: one that need not be stored."),
+    parameter("topic", "in", 0, "Resource", "On the type of topics: one that need not be stored; or its canonical."),
+    parameter("answer", "out", 1, "code", "event, no-trigger, filter-said-no, evaluation-failed and others."),
+    parameter("text", "out", 1, "string", "The same in words."),
+    parameter("change", "out", 1, "string", "What was judged."),
+    parameter("interaction", "out", 1, "code", "What was done to the resource."),
+    parameter("because", "out", 0, "Element", "The first clause that said no."),
+    parameter("event", "out", 0, "Element", "Number, delivery and attempts of the event."),
+    parameter("finding", "out", 0, "Element", "The tree of decisions: of the topic, of the filters.", "*"),
+    parameter("note", "out", 0, "string", "What else matters, in words.", "*"),
 ]
 _PARAMETERS = {EXPLAIN: _EXPLAIN, "load": _LOAD, "process-change": _PROCESS_CHANGE, "external-event": _EXTERNAL_EVENT}

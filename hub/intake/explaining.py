@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from hub.domain.change import ChangeId, ChangeName, Interaction, ResourceChange
 from hub.domain.explanation import Answer, DeliveryState, Explanation, Finding, Numbered, Verdict
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
+from hub.domain.transition import CAUSES_IN_WORDS
 from hub.domain.versions import FhirVersion
 from hub.errors import Gone, HubError, NotFound
+from hub.fhir.json import write_instant
 from hub.intake.chain_targets import ChainTargets
 from hub.intake.registry import Registry
 from hub.matching.chains import ChainIndex
@@ -25,6 +27,7 @@ from hub.reading.events import EventReader
 from hub.store.attempts import Attempts
 from hub.store.changes import Changes, Entry
 from hub.store.keys import Layout, Partition
+from hub.store.life import Life
 from hub.store.subscriptions import Definition, Record, Subscriptions
 
 GIVEN = "the states that were given"
@@ -51,6 +54,7 @@ class ExplainService:
     changes: Changes
     reader: EventReader
     attempts: Attempts
+    life: Life
     layout: Layout
 
     async def of_states(self, key: SubscriptionKey, change: ResourceChange) -> Explanation:
@@ -94,11 +98,13 @@ class ExplainService:
         if entry.interaction is Interaction.LOAD:
             return Explanation(Answer.NEVER_JUDGED, reference_of(entry), entry.interaction, notes=(LOADED,))
         (change,) = await judgeable(self.changes, partition, [entry])
+        reached = entry.id <= await self.changes.evaluated_upto(partition)
+        asked = await self._asked(key)  # only now: a record from before would lack the number that it got meanwhile
         now = await self.of_draft(key, asked.subscription, change, reference_of(entry))
         numbered = await self._numbered(asked, partition, entry.id)
         if numbered is not None:
             return _with_number(now, numbered, asked.record)
-        return await self._without_number(asked, partition, entry, now)
+        return await self._without_number(asked, partition, entry, now, judged=reached)
 
     async def _asked(self, key: SubscriptionKey) -> _Asked:
         await self.registry.refresh()
@@ -126,18 +132,21 @@ class ExplainService:
             number, reference.definition_version, DeliveryState.DEAD_LETTER if number in refused else state, attempts
         )
 
-    async def _without_number(self, asked: _Asked, partition: Partition, entry: Entry, now: Explanation) -> Explanation:
+    async def _without_number(
+        self, asked: _Asked, partition: Partition, entry: Entry, now: Explanation, *, judged: bool
+    ) -> Explanation:
         """It has no number: what stood in its way before topic and filters, then these, then what changed since."""
         if not asked.definition.counts(partition.index, entry.id):
             note = "it was accepted before the Subscription; events count from then on"
             return replace(now, answer=Answer.BEFORE_SUBSCRIPTION, notes=(*now.notes, note))
-        if entry.id > await self.changes.evaluated_upto(partition):
+        if not judged:
             note = "it waits to be judged; as topic and filters are now, this is what will be said"
             return replace(now, answer=Answer.NOT_JUDGED_YET, notes=(*now.notes, note))
         if now.answer is not Answer.EVENT:
             return now
         if asked.record.status in (Status.OFF, Status.ENTERED_IN_ERROR):
-            note = f"the Subscription is {asked.record.status}: no event is numbered while it is"
+            since = await self._since(asked)
+            note = f"the Subscription is {asked.record.status}{since}: no event is numbered while it is"
             return replace(now, answer=Answer.SWITCHED_OFF, notes=(*now.notes, note))
         if asked.record.first_kept > 1:
             note = f"events below number {asked.record.first_kept} have gone with retention; it may have been one"
@@ -147,6 +156,13 @@ class ExplainService:
             f"last written at {asked.definition.written}, and it may have been off"
         )
         return replace(now, answer=Answer.CHANGED_SINCE, notes=(*now.notes, note))
+
+    async def _since(self, asked: _Asked) -> str:
+        """When it came to its status, and why, as far as that is remembered."""
+        moves = [each for each in await self.life.transitions(str(asked.key)) if each.before is not each.after]
+        if not moves or moves[-1].after is not asked.record.status:
+            return ""
+        return f" since {write_instant(moves[-1].at)} ({CAUSES_IN_WORDS[moves[-1].cause]})"
 
 
 def judged(topic: CompiledTopic, filters: CompiledFilters | None, change: ResourceChange, name: str) -> Explanation:
@@ -184,6 +200,8 @@ def _with_number(now: Explanation, numbered: Numbered, record: Record) -> Explan
         error = f"; the last attempt: {record.error.text or record.error.code}" if record.error else ""
         shaken = "" if record.verified else " and its handshake has not succeeded yet"
         notes = (*notes, f"it waits for delivery: the Subscription is {record.status}{shaken}{error}")
+        if record.paused:
+            notes = (*notes, f"nothing is sent: {record.paused.in_words}; it is kept until it is delivered")
     if numbered.definition_version != record.definition_version:
         notes = (
             *notes,

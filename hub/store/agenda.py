@@ -18,7 +18,6 @@ from typing import Any
 
 from hub.domain.change import ChangeId
 from hub.domain.delivery import Attempt, Duty, Progress, Verdict
-from hub.domain.subscription import Status
 from hub.store.attempts import MOST_KEPT, attempts_key, write_attempt
 from hub.store.client import Store
 from hub.store.event_log import (
@@ -31,17 +30,13 @@ from hub.store.event_log import (
 )
 from hub.store.keys import Partition, shard_key
 from hub.store.scripts import Argument, Command, script
+from hub.store.status_codes import STATUS_CODES, STATUSES
 
 MOST_PER_CALL = 64
 """Matches of a COMMIT, attempts of a SETTLE: keeps a script under a millisecond (STORE §1.6)."""
 
 SCAN_BATCH = 500
-STATUS_CODES = {
-    Status.REQUESTED: 1, Status.ACTIVE: 2, Status.ERROR: 3, Status.OFF: 4, Status.ENTERED_IN_ERROR: 5
-}  # fmt: skip
-STATUSES = {code: status for status, code in STATUS_CODES.items()}
-GONE = 6
-_DUTIES = {1: Duty.HANDSHAKE, 2: Duty.EVENTS, 3: Duty.HEARTBEAT, 4: Duty.FAREWELL}
+_DUTIES = {1: Duty.HANDSHAKE, 2: Duty.EVENTS, 3: Duty.HEARTBEAT, 4: Duty.FAREWELL, 5: Duty.AGAIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,13 @@ class Hold:
     definition_version: int
     progress: Progress
     references: tuple[Reference, ...] | None = None
+
+    @property
+    def numbers(self) -> range:
+        """The events that the attempt carries; none for handshakes, heartbeats and farewells."""
+        if self.duty is Duty.AGAIN:
+            return self.progress.again
+        return self.progress.batch if self.duty is Duty.EVENTS else range(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,13 @@ class Agenda:
 
     async def claim(self, shards: Sequence[int], most: int) -> list[Hold]:
         """Hold up to ``most`` Subscriptions per shard that are due now. Their references are read separately."""
-        keys = [[shard_key(shard, "due"), shard_key(shard, "m")] for shard in shards]
+        keys = [[shard_key(shard, part) for part in ("due", "m", "t")] for shard in shards]
         calls = [script("claim", each, [most, self._owner]) for each in keys]
         return [read_hold(told) for reply in await self._store.send(*calls) for told in reply]
 
     async def settle(self, shard: int, settlements: Sequence[Settlement], *, again: bool) -> list[Hold | bool]:
         """Write verdicts. For each: a new Hold when more is to be sent at once, True: written, False: fenced."""
-        keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
+        keys = [shard_key(shard, part) for part in ("due", "m", "why", "t")]
         arguments: list[Argument] = [self._owner if again else "", MOST_KEPT]
         for settlement in settlements:
             name = settlement.hold.subscription
@@ -184,6 +186,7 @@ def _verdict_arguments(settlement: Settlement) -> list[Argument]:
         int(verdict.delay.total_seconds() * 1000), verdict.singly_upto, int(verdict.verified), int(verdict.farewell),
         verdict.refused, int(verdict.held), int(verdict.sent), int(verdict.keep_frozen), error,
         verdict.dead_number, settlement.dead_letter, write_attempt(settlement.attempt), int(verdict.deaf),
+        verdict.cause, verdict.again_done, verdict.again_singly,
     ]  # fmt: skip
 
 
@@ -204,7 +207,7 @@ def _settled(item: list[Any]) -> Hold | bool:
 def read_hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
     """What a holder is told (``lua/record.lua``)."""
     (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
-     held, verified, heartbeat, classic, listener) = told  # fmt: skip
+     held, verified, heartbeat, classic, listener, forgiven, first, last, letters, asked_at) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
         duty=_DUTIES[duty],
@@ -226,5 +229,9 @@ def read_hold(told: list[Any], references: tuple[Reference, ...] | None = None) 
             heartbeat=timedelta(milliseconds=heartbeat),
             classic=bool(classic),
             listener=listener.decode(),
+            forgiven=forgiven,
+            again=range(first, last + 1) if last else range(0),
+            again_letters=bool(letters),
+            again_asked_at=asked_at,
         ),
     )

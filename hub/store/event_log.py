@@ -106,6 +106,12 @@ class EventLog:
         pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
         return sorted((_dead_letter(int(number), json.loads(raw)) for number, raw in pairs), key=lambda d: d.number)
 
+    async def dead_letter_references(self, subscription: str, numbers: range) -> list[Reference]:
+        """What these dead letters are about, as far as they are held."""
+        shard = self._store.layout.shard_of(subscription)
+        (reply,) = await self._store.send(("HMGET", dead_letters_key(shard, subscription), *numbers))
+        return [read_reference(json.loads(raw)["reference"].encode()) for raw in reply if raw]
+
     def _key(self, subscription: str) -> str:
         return log_key(self._store.layout.shard_of(subscription), subscription)
 

@@ -20,6 +20,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:a:…`` | list | the last attempts (``attempts.py``) |
 | ``{dK}:s:…`` | hash | definition version -> JSON |
 | ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
+| ``{dK}:t`` | hash | Subscription -> JSON of its last transitions (``life.py``) |
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
 | ``{reg}:log`` | stream | what changed in the registry: subscription, topic or search-parameter, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from importlib import resources
 
 SCRIPT_NAMES = (
-    "accept", "advance", "bind", "claim", "commit", "disown", "history", "listen", "own", "publish", "put", "read",
-    "references", "release", "remove", "resume", "retire", "settle", "trim", "unbind", "version",
+    "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "listen", "own", "pause",
+    "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "trim", "unbind",
+    "version",
 )  # fmt: skip
 NEEDS_RECORD = {
-    *("bind", "claim", "commit", "listen", "put", "read", "references", "remove", "resume", "settle", "trim", "unbind"),
+    *("again", "bind", "claim", "commit", "drop", "listen", "pause", "put", "read", "references", "remove", "resume"),
+    *("settle", "trim", "unbind"),
 }
 
 Argument = str | bytes | int | float

@@ -12,16 +12,19 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from hub.domain.again import Stretch
 from hub.domain.change import ChangeId
 from hub.domain.event import SubscriptionError
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
-from hub.store.agenda import GONE, STATUS_CODES, STATUSES
+from hub.domain.transition import NOT_PAUSED, Pause
+from hub.store.again import read_stretches
 from hub.store.attempts import attempts_key
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
 from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, SOCKETS_CHANNEL, shard_key
 from hub.store.scripts import Argument, Command, script
+from hub.store.status_codes import GONE, STATUS_CODES, STATUSES
 
 HEARTBEAT_SHARE = 0.9
 """A heartbeat is due at this share of its period, so that the period never passes in silence (ruling 28)."""
@@ -74,6 +77,11 @@ class Record:
     """It is sent over a socket, and none is ready for it."""
     listener: str = ""
     """Who holds its socket."""
+    again: tuple[Stretch, ...] = ()
+    """What waits to be sent again."""
+    forgiven: int = 0
+    """Dead letters up to this number do not keep it in error."""
+    paused: Pause = NOT_PAUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +107,16 @@ class Subscriptions:
         expected_version: int | None,
         status: Status | None,
         verify_anew: bool,
+        stopped: Pause = NOT_PAUSED,
     ) -> Put:
-        """Write a definition. ``expected_version`` 0 = it must not exist, None = any; ``status`` None = as it is."""
+        """Write a definition. ``expected_version`` 0 = it must not exist, None = any; ``status`` None = as it is.
+
+        ``stopped`` says what the operator has stopped of its topic and endpoint.
+        """
         shard, name = self._store.layout.shard_of(key), str(key)
         channel = subscription.channel
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why"), self._definitions(name)]
+        keys.append(shard_key(shard, "t"))
         arguments: list[Argument] = [
             name,
             "" if expected_version is None else expected_version,
@@ -117,6 +130,7 @@ class Subscriptions:
             int(subscription.is_classic),
             int(subscription.needs_handshake),
             int(subscription.is_listened_to),
+            2 * stopped.topic_stopped + 4 * stopped.endpoint_stopped,
         ]
         return await self._write(script("put", keys, arguments), name)
 
@@ -124,7 +138,7 @@ class Subscriptions:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
         keys += [key(shard, name) for key in (log_key, dead_letters_key, attempts_key)]
-        keys.append(self._definitions(name))
+        keys += [self._definitions(name), shard_key(shard, "t")]
         expected: Argument = "" if expected_version is None else expected_version
         return await self._write(script("remove", keys, [name, expected]), name)
 
@@ -188,7 +202,7 @@ def _record(reply: list[Any]) -> Record | None:
     if not reply:
         return None
     (status, definition, number, cursor, first_kept, failures, refused, verified, held, not_before, _, deaf, listener,
-     error) = reply  # fmt: skip
+     again, forgiven, paused, error) = reply  # fmt: skip
     return Record(
         status=None if status == GONE else STATUSES[status],
         definition_version=definition,
@@ -203,4 +217,7 @@ def _record(reply: list[Any]) -> Record | None:
         error=SubscriptionError(**json.loads(error)) if error else None,
         deaf=bool(deaf),
         listener=listener.decode(),
+        again=read_stretches(again),
+        forgiven=forgiven,
+        paused=Pause(bool(paused & 1), bool(paused & 2), bool(paused & 4)),
     )

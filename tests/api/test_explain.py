@@ -172,6 +172,17 @@ async def test_a_subscription_that_is_off_is_said_so(api: Api, inbox: Inbox) -> 
     await api.put(f"Patient/{mark}", patient(mark))
     answer = await explained(api, f"Subscription/{told['id']}", change=f"Patient/{mark}")
     assert answer_of(answer) == "switched-off" and "is off" in notes(answer)
+    assert re.search(r"is off since 20\d\d-\S+Z \(its client wrote it\)", notes(answer))
+
+
+async def test_what_waits_because_of_a_pause_says_so(api: Api, inbox: Inbox) -> None:
+    mark = fresh_id()
+    path = f"Subscription/{(await subscribe(api, inbox, filters=(f'_id={mark}',)))['id']}"
+    await api.post(f"{path}/$pause")
+    await api.put(f"Patient/{mark}", patient(mark))
+    answer = await explained(api, path, change=f"Patient/{mark}")
+    assert part(answer, "event")["delivery"] == "waiting"
+    assert "nothing is sent: the Subscription is paused" in notes(answer)
 
 
 async def test_a_subscription_that_was_changed_since_is_said_so(api: Api, inbox: Inbox) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hub.domain.versions import FhirVersion
+from hub.fhir.life_operations import LIFE_OPERATIONS
 from tests.api.builders import PATIENT_CHANGE, fresh_id, ids_in, subscribe, subscription, topic
 from tests.api.harness import BASE_URL, Api, RunningHub, outcome_of
 from tests.api.receiver import Inbox
@@ -115,14 +116,18 @@ async def test_every_claim_about_subscription_works(api: Api, claimed: dict[str,
     for name, value in values.items():
         assert written["id"] in ids_in(await api.get(f"Subscription?{name}={value}&_count=1000"))
         assert written["id"] not in ids_in(await api.get(f"Subscription?{name}={OTHER[name]}"))
-    for operation in claim["operation"]:
-        wanted = f"{here}/${operation['name']}" + ("?change=Patient/none" if operation["name"] == "explain" else "")
-        answer = await api.get(wanted)
-        if operation["name"] == "get-ws-binding-token":  # tests/sockets opens them
+    names = [each["name"] for each in claim["operation"]]
+    assert sorted(names) == sorted(("status", "events", "explain", "get-ws-binding-token", *LIFE_OPERATIONS))
+    for name in names:
+        query = {"explain": "change=Patient/none", "resend": "eventsSinceNumber=1"}.get(name, "")
+        answer = await api.post(f"{here}/${name}?{query}")
+        if name == "get-ws-binding-token":  # tests/sockets opens them
             assert "websocket" in outcome_of(answer, 400)[0]["diagnostics"]
         else:
-            assert answer.status_code in (200, 404)
-    assert {each["name"] for each in claim["operation"]} == {"status", "events", "explain", "get-ws-binding-token"}
+            assert answer.status_code in (200, 404) and "there is no operation" not in answer.text, answer.text
+    for name in LIFE_OPERATIONS:
+        definition = (await api.get(f"OperationDefinition/hub-{name}")).json()
+        assert (definition["code"], definition["instance"], definition["type"]) == (name, True, False)
     assert (await api.put(here, written)).status_code == 200
     assert (await api.delete(here)).status_code == 204
 

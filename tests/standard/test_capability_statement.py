@@ -8,6 +8,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from hub.fhir.capability import capability_statement
+from hub.fhir.life_operations import LIFE_OPERATIONS
 from hub.fhir.structure import model
 
 BP = "http://hl7.org/fhir/uv/subscriptions-backport/"
@@ -112,6 +113,8 @@ def test_operations_are_named_without_dollar_and_defined_by_version_s200() -> No
     for version, found in ((FhirVersion.R4, r4), (FhirVersion.R5, r5)):
         own = f"https://hub.example.org{version.path}/OperationDefinition/hub-explain"
         assert found.pop("explain") == own, "an operation of the hub's own is defined on the base"
+        for name in LIFE_OPERATIONS:
+            assert found.pop(name) == own.replace("explain", name)
     names = ("status", "events", "get-ws-binding-token")
     assert r4 == {name: f"{BP}OperationDefinition/backport-subscription-{name}" for name in names}
     assert r5 == {name: f"http://hl7.org/fhir/OperationDefinition/Subscription-{name}" for name in names}

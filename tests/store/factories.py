@@ -11,7 +11,7 @@ from hub.domain.versions import FhirVersion
 from hub.store.acceptance import Offer, Operation
 from hub.store.agenda import Agenda, Committed, Hold, Match, Settlement
 from hub.store.client import Store
-from hub.store.event_log import EventLog
+from hub.store.event_log import EventLog, write_dead_letter
 from hub.store.keys import Partition
 from hub.store.subscriptions import Definition, Put, Record, Subscriptions
 
@@ -36,7 +36,7 @@ def subscription(**channel: object) -> Subscription:
 
 
 def attempted(hold: Hold, kind: OutcomeKind = OutcomeKind.DELIVERED) -> Attempt:
-    return Attempt(datetime(2026, 1, 2, tzinfo=UTC), hold.duty, hold.progress.batch, kind, 500, "error-response", 0.25)
+    return Attempt(datetime(2026, 1, 2, tzinfo=UTC), hold.duty, hold.numbers, kind, 500, "error-response", 0.25)
 
 
 class Lab:
@@ -89,7 +89,9 @@ class Lab:
         again: bool = False,
     ) -> Hold | bool:  # fmt: skip
         verdict = judge(hold.duty, hold.progress, Outcome(kind, 500, "error-response"), policy, 0)
-        (result,) = await self.agenda.settle(0, [Settlement(hold, verdict, attempted(hold, kind))], again=again)
+        letter = write_dead_letter(hold.references[0], 422, "no") if verdict.dead_number and hold.references else "{}"
+        settlement = Settlement(hold, verdict, attempted(hold, kind), letter if verdict.dead_number else "")
+        (result,) = await self.agenda.settle(0, [settlement], again=again)
         return result
 
     async def record(self, short: str) -> Record:

@@ -7,9 +7,9 @@ for i = 2, #ARGV, 2 do names[#names+1] = ARGV[i] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
 local out, changed = {}, {}
 for x, sub in ipairs(names) do
-  local m = raw[x] and cmsgpack.unpack(raw[x])
+  local m = read_record(raw[x])
   local seen = tonumber(ARGV[1 + 2*x])
-  if not m or m[STATUS] == GONE or not (deaf(m) or (m[LISTENER] or '') ~= '') then out[x] = {'ABSENT'}
+  if not m or m[STATUS] == GONE or not (deaf(m) or m[LISTENER] ~= '') then out[x] = {'ABSENT'}
   elseif not living(m) then out[x] = {'OFF'}
   elseif seen and seen > m[NUMBER] then out[x] = {'BEYOND', m[NUMBER]}
   else

@@ -1,16 +1,17 @@
 -- CLAIM what is due in one shard: handshakes, retries, heartbeats, farewells, events nobody holds; ends what is due to end.
--- KEYS due, m ; ARGV most, owner
+-- KEYS due, m, transitions ; ARGV most, owner
 -- -> {what the holder is told (record.lua)} ...   The references are then read with a plain LRANGE; the fence guards what follows.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 if #due == 0 then return {} end
 local raw = redis.call('HMGET', KEYS[2], unpack(due))
 local out, changed, lost = {}, {}, {}
 for x, sub in ipairs(due) do
-  local m = raw[x] and cmsgpack.unpack(raw[x])
+  local m = read_record(raw[x])
   if not m then lost[#lost+1] = sub
   else
     if m[LEASE] > 0 and m[LEASE] <= now then m[LEASE] = 0 end -- the holder is gone; its fence is about to be passed
     if ended(m) and (m[STATUS] == REQUESTED or running(m)) then
+      note(KEYS[3], sub, m[STATUS], OFF, 'end')
       m[STATUS], m[LEASE], m[FENCE], m[FAREWELL], m[NOT_BEFORE] = OFF, 0, m[FENCE] + 1, last_word(m), 0
     end
     if m[LEASE] == 0 then

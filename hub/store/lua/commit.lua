@@ -40,7 +40,7 @@ for i = 6 + count, #ARGV, 5 do
   if not past then
     numbers[decided+1] = 0
   else
-    if records[x] == nil then records[x] = raw[x] and cmsgpack.unpack(raw[x]) or false end
+    if records[x] == nil then records[x] = read_record(raw[x]) or false end
     local m = records[x]
     if not m or not living(m) then numbers[decided+1] = -1
     elseif m[DEFINITION] ~= tonumber(ARGV[i+3]) then code = 'STALE' break
@@ -48,7 +48,7 @@ for i = 6 + count, #ARGV, 5 do
       if not logs[x] then
         logs[x] = {}
         idle[x] = m[LEASE] == 0 and m[FAILURES] == 0 and m[NUMBER] == m[CURSOR] and m[VERIFIED] == 1 and m[HELD] == 0
-                  and not deaf(m)
+                  and not deaf(m) and m[PAUSED] == 0
       end
       m[NUMBER] = m[NUMBER] + 1
       numbers[decided+1] = m[NUMBER]

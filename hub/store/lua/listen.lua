@@ -5,7 +5,7 @@ for i = 2, #ARGV do names[#names+1] = ARGV[i] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
 local out, changed = {}, {}
 for x, sub in ipairs(names) do
-  local m = raw[x] and cmsgpack.unpack(raw[x])
+  local m = read_record(raw[x])
   if not m or m[LISTENER] ~= ARGV[1] then out[x] = 0
   else
     hears(m, 0, ARGV[1])

@@ -6,7 +6,7 @@ if #due == 0 then return {0, 0} end
 local raw = redis.call('HMGET', KEYS[2], unpack(due))
 local changed, freed = {}, 0
 for x, sub in ipairs(due) do
-  local m = raw[x] and cmsgpack.unpack(raw[x])
+  local m = read_record(raw[x])
   if m and m[LEASE] > 0 and m[OWNER] == ARGV[1] then
     m[LEASE], m[FENCE] = 0, m[FENCE] + 1 -- should the former self wake up, it is void
     changed[sub] = m

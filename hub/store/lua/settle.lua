@@ -1,19 +1,33 @@
 -- SETTLE finished attempts of one shard: write what was judged, if the holder still holds; hold again what has more to send.
--- KEYS due, m, why, then for each attempt: event log, dead letters, attempts
+-- KEYS due, m, why, transitions, then for each attempt: event log, dead letters, attempts
 -- ARGV who holds what has more to send ('' = nobody), how many attempts are remembered, then for each attempt (a Subscription at most once per call):
 --      sub, fence, status, cursor, failures, delay ms before the next attempt, singly upto, verified, farewell, refused, held,
 --      notification sent (1/0), keep the batch frozen (1/0), error ('' = none), dead number (0 = none), dead letter,
---      the attempt as it is remembered, nobody listens (1/0)
+--      the attempt as it is remembered, nobody listens (1/0), cause of a change of status,
+--      of what was sent again: done upto (0 = nothing), to go one by one upto (0 = as it is)
 -- -> for each {0} = FENCED: another holds it, forget it | {1} | {2, told (record.lua), references}
-local WIDTH = 18
+local WIDTH = 21
 local names = {}
 for i = 3, #ARGV, WIDTH do names[#names+1] = ARGV[i] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
 local out, changed = {}, {}
 
+local function write_again(m, i, x)
+  local first, _, letters = again_batch(m)
+  local done, singly = tonumber(ARGV[i+19]), tonumber(ARGV[i+20])
+  if done > 0 then
+    if letters == 1 and ARGV[i+14] == '0' then -- they have arrived
+      for number = first, done do redis.call('HDEL', KEYS[3 + 3*x], number) end
+    end
+    again_done(m, done)
+  elseif singly > 0 then again_singly(m, singly) end
+end
+
 local function write(m, i, x)
   m[LEASE] = 0
-  m[STATUS] = tonumber(ARGV[i+2])
+  local status = tonumber(ARGV[i+2])
+  if status ~= m[STATUS] then note(KEYS[4], names[x], m[STATUS], status, ARGV[i+18]) end
+  m[STATUS] = status
   m[CURSOR] = math.max(m[CURSOR], math.min(tonumber(ARGV[i+3]), m[NUMBER])) -- never backwards, never past what exists
   m[FAILURES] = tonumber(ARGV[i+4])
   if m[FAILURES] == 0 then m[FAILING_SINCE] = 0 elseif m[FAILING_SINCE] == 0 then m[FAILING_SINCE] = now end
@@ -24,15 +38,16 @@ local function write(m, i, x)
   if ARGV[i+11] == '1' and m[HEARTBEAT] > 0 then m[LAST_SENT] = now end
   if ARGV[i+12] == '0' then m[FROZEN] = 0 end
   if ARGV[i+13] == '' then redis.call('HDEL', KEYS[3], names[x]) else redis.call('HSET', KEYS[3], names[x], ARGV[i+13]) end
-  if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[2 + 3*x], ARGV[i+14], ARGV[i+15]) end
-  local remembered = KEYS[3 + 3*x]
+  if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[3 + 3*x], ARGV[i+14], ARGV[i+15]) end
+  local remembered = KEYS[4 + 3*x]
   if redis.call('RPUSH', remembered, ARGV[i+16]) > tonumber(ARGV[2]) then redis.call('LPOP', remembered) end
-  if ARGV[i+17] == '1' then hears(m, 1, m[LISTENER] or '') end
+  if ARGV[i+17] == '1' then hears(m, 1, m[LISTENER]) end
+  if m[DUTY] == REPEAT then write_again(m, i, x) end
 end
 
 for x, sub in ipairs(names) do
   local i = 3 + (x - 1) * WIDTH
-  local m = raw[x] and cmsgpack.unpack(raw[x])
+  local m = read_record(raw[x])
   if not m or m[LEASE] == 0 or m[FENCE] ~= tonumber(ARGV[i+1]) then out[x] = {0}
   else
     write(m, i, x)
@@ -41,7 +56,7 @@ for x, sub in ipairs(names) do
       local duty, moment = next_duty(m)
       if duty == EVENTS and moment <= now then
         hold(m, EVENTS, ARGV[1])
-        out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[1 + 3*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
+        out[x] = {2, told(sub, m), redis.call('LRANGE', KEYS[2 + 3*x], m[CURSOR] + 1 - m[FIRST_KEPT], m[FROZEN] - m[FIRST_KEPT])}
       end
     end
     changed[sub] = m

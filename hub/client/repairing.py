@@ -1,0 +1,54 @@
+"""``hub resend``, ``hub dead-letters --redrive`` and ``--drop``, ``hub pause``, ``hub resume``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hub.client.carriers import value_of
+from hub.client.hub import HubClient, subscription_path
+from hub.errors import CannotStart
+
+_NUMBER = re.compile(r"\d+")
+
+
+async def resend(base_url: str, token: str, subscription: str, first: str, last: str) -> int:
+    """Send events again; each bound is a number, an instant, or "" for open. The exit code."""
+    if not first and not last:
+        raise CannotStart("say what is to be sent again: --from or --to, each a number or an instant")
+    query = {**_bound("Since", first), **_bound("Until", last)}
+    async with HubClient(base_url, token) as hub:
+        _tell(await hub.post(subscription_path(subscription, "resend"), **query))
+    return 0
+
+
+async def mend(base_url: str, token: str, subscription: str, action: str, numbers: Sequence[str]) -> int:
+    """``redrive`` or ``drop`` dead letters; no numbers: all, which only redriving takes. The exit code."""
+    async with HubClient(base_url, token) as hub:
+        path = subscription_path(subscription, "dead-letters")
+        _tell(await hub.post(path, action=action, number=",".join(numbers)))
+    return 0
+
+
+async def pause(base_url: str, token: str, subscription: str, operation: str) -> int:
+    """``pause`` or ``resume``. The exit code."""
+    async with HubClient(base_url, token) as hub:
+        answer = await hub.post(subscription_path(subscription, operation))
+    told = {each["name"]: value_of(each) for each in answer.get("parameter", ())}
+    held = f"held back: {told['reason']}" if told.get("paused") else "goes on"
+    oldest = f", from number {told['oldest-waiting']} on" if "oldest-waiting" in told else ""
+    sys.stdout.write(f"{held}\n{told.get('waiting')} waiting{oldest}; kept {told.get('kept')}\n")
+    return 0
+
+
+def _bound(which: str, written: str) -> dict[str, str]:
+    if not written:
+        return {}
+    return {f"events{which}{'Number' if _NUMBER.fullmatch(written) else 'Instant'}": written}
+
+
+def _tell(outcome: dict[str, Any]) -> None:
+    for issue in outcome.get("issue", ()):
+        sys.stdout.write(f"{issue.get('diagnostics', '')}\n")
