@@ -46,6 +46,7 @@ from hub.intake.changes import Intake
 from hub.intake.conditions import Conditions
 from hub.intake.evaluator import Evaluator, Owner
 from hub.intake.explaining import ExplainService
+from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.inclusion import Inclusion
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
@@ -56,6 +57,7 @@ from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.search_parameters import SearchParameterService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.intake.value_set_book import ValueSetBook
 from hub.intake.value_sets import load_value_sets
 from hub.offer import limits, mail_server
 from hub.readiness import DURABILITY_IN_WORDS, readiness
@@ -92,7 +94,7 @@ class Hub:
         self.settings = settings
         self.dev = dev
         self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
-        self.compiler = TopicCompiler(self.source_base_urls, load_value_sets(settings.valuesets_dir))
+        self.compiler = TopicCompiler(self.source_base_urls, ValueSetBook(load_value_sets(settings.valuesets_dir)))
         self.instance = Instance(settings.data_dir)
         self._embedded = _embedded(settings)
         self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
@@ -111,7 +113,8 @@ class Hub:
         self.event_log = EventLog(self.store)
         self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
         self.catalogue = Catalogue()
-        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.compiler)
+        value_sets = ValueSetReader(self.store, self.changes, self.compiler.value_sets)
+        self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.compiler, value_sets)
         self.reader = EventReader(self.changes, self.event_log)
 
     def _wire_delivery(self) -> None:
@@ -208,7 +211,7 @@ class Hub:
         await self.store.start(
             durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
         )
-        load_shipped(self.catalogue, self.settings.topics_dir, self.compiler)
+        load_shipped(self.catalogue, self.settings.topics_dir, self.compiler, [TENANT])
         await self.registry.load()
         await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():

@@ -39,6 +39,7 @@ async def readiness(hub: Hub) -> dict[str, Any]:
         "subscriptions_with_a_socket_here": len(hub.listening.board),
         "changes_waiting": waiting,
         "subscriptions_that_cannot_be_matched": hub.registry.broken,
+        "topics_that_cannot_be_used": hub.registry.unusable_topics,
         "evaluations_that_failed": dict(hub.registry.faults),
         "not_an_event_because": {reason.value: hub.registry.not_events[reason] for reason in NotAnEvent},
         "workers_that_began_anew": dict(hub.supervisor.restarts),

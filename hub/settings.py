@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     )
     topics_dir: Path | None = Field(None, description="Folder with further SubscriptionTopics (R5 or R6 ballot JSON).")
     valuesets_dir: Path | None = Field(
-        None, description="Folder with ValueSets (JSON, one each) for `:in` and `:not-in`; read once at the start."
+        None,
+        description="Folder with ValueSets (JSON) for `:in`, `:not-in` and `memberOf()`; read once at the start.",
     )
     draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
     durability: Literal["relaxed", "local"] = Field(

@@ -7,19 +7,18 @@ refused when it is read, with the reason.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
+from hub.fhir.newest import preference
 from hub.fhir.reading import child, children, text, texts
 from hub.fhir.structure import structural_issues
 
 Json = Mapping[str, Any]
 
-_NUMBER = re.compile(r"[0-9]{1,18}")
 _INCOMPLETE = ("http://hl7.org/fhir/StructureDefinition/valueset-unclosed", "valueset-toocostly")
 
 
@@ -29,6 +28,10 @@ class ValueSets(Protocol):
     def __hash__(self) -> int: ...
 
     def holds(self, url: str) -> bool: ...
+
+    def why_not(self, url: str) -> str:
+        """Why a ValueSet that is known here cannot be asked; "" for one that can, or is not known."""
+        ...
 
     def contains(self, url: str, system: str | None, code: str) -> bool | None:
         """Is the code in the ValueSet? ``system`` "" is none, None is not said (an element of type code).
@@ -49,13 +52,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class ValueSet:
-    """One ValueSet as held. ``listed`` are the (system, code) pairs of an expansion, None when it has none."""
+    """One ValueSet as held. ``listed`` has the systems of each code of an expansion, None when there is none."""
 
     url: str
     version: str
-    listed: frozenset[tuple[str, str]] | None
+    listed: Mapping[str, tuple[str, ...]] | None
     includes: tuple[_Part, ...] = ()
     excludes: tuple[_Part, ...] = ()
+    status: str = ""
 
     @property
     def canonical(self) -> str:
@@ -67,25 +71,37 @@ class ValueSet:
         for part in (*self.includes, *self.excludes):
             yield from part.others
 
+    @property
+    def size(self) -> int:
+        """How much of it is kept: its codes, its parts and what they name."""
+        parts = (*self.includes, *self.excludes)
+        codes = len(self.listed or ()) + sum(len(part.codes or ()) for part in parts)
+        return 1 + codes + sum(1 + len(part.others) for part in parts)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldValueSets:
-    """ValueSets by canonical; a url without version means the newest (made by ``hold``)."""
+    """ValueSets by name: a canonical, or a url, which means the newest active one (made by ``hold``)."""
 
-    _by_canonical: Mapping[str, ValueSet] = field(default_factory=dict)
+    by_name: Mapping[str, ValueSet] = field(default_factory=dict)
+    """All that those of it are made of are in it too."""
 
     def __len__(self) -> int:
-        return len({held.canonical for held in self._by_canonical.values()})
+        return len({held.canonical for held in self.by_name.values()})
 
     def holds(self, url: str) -> bool:
-        return url in self._by_canonical
+        return url in self.by_name
+
+    def why_not(self, url: str) -> str:
+        return ""
 
     def contains(self, url: str, system: str | None, code: str) -> bool | None:
-        held = self._by_canonical.get(url)
+        held = self.by_name.get(url)
         if held is None:
             return None
         if held.listed is not None:
-            return _listed(held.listed, system, code)
+            systems = held.listed.get(code, ())  # an element of type code has a binding that names its system (S-248)
+            return bool(systems) if system is None else system in systems
         included = _any(self._in_part(part, system, code) for part in held.includes)
         if included is False:
             return False
@@ -111,18 +127,26 @@ def read_value_set(resource: Json) -> ValueSet:
     if resource.get("resourceType") != "ValueSet":
         raise Unprocessable(f"this is a {resource.get('resourceType')}; write a ValueSet")
     _check_structure(resource)
-    url, version = text(resource, "url"), text(resource, "version")
+    url, version, status = (text(resource, name) for name in ("url", "version", "status"))
     if not url or "|" in url:
         raise Unprocessable("give the canonical url of the ValueSet, without |version", expression="ValueSet.url")
     if "modifierExtension" in resource:
         raise Unprocessable("a modifierExtension may change what it means", expression="ValueSet.modifierExtension")
     if "expansion" in resource:
-        return ValueSet(url, version, _expansion(child(resource, "expansion")))
+        return ValueSet(url, version, _expansion(child(resource, "expansion")), status=status)
     compose = child(resource, "compose")
     includes, excludes = _parts(compose, "include"), _parts(compose, "exclude")
     if not includes:
         raise Unprocessable("it has neither an expansion nor a compose.include", expression="ValueSet.compose")
-    return ValueSet(url, version, None, includes, excludes)
+    return ValueSet(url, version, None, includes, excludes, status)
+
+
+def codes_in(resource: Json) -> int:
+    """How many codes it lists, right or wrong: told without reading them."""
+    compose = child(resource, "compose")
+    parts = (*children(compose, "include"), *children(compose, "exclude"))
+    listed = sum(len(children(part, "concept")) for part in parts)
+    return listed + sum(1 for _ in _entries(child(resource, "expansion")))
 
 
 def _check_structure(resource: Json) -> None:
@@ -138,7 +162,7 @@ def hold(value_sets: Iterable[ValueSet]) -> HeldValueSets:
     held: dict[str, ValueSet] = {}
     problems: list[str] = []
     present: set[str] = set()
-    for each in sorted(value_sets, key=lambda one: _version_order(one.version)):
+    for each in sorted(value_sets, key=lambda one: preference(one.status, one.version)):
         if each.canonical in present:
             problems.append(f"{each.canonical} stands there twice")
         present.add(each.canonical)
@@ -177,15 +201,19 @@ def _part(include: Json, path: str) -> _Part:
     return _Part(system or None, codes, others)
 
 
-def _expansion(expansion: Json) -> frozenset[tuple[str, str]]:
-    codes = list(_codes(expansion))
+def _expansion(expansion: Json) -> dict[str, tuple[str, ...]]:
     urls = [text(extension, "url") for extension in children(expansion, "extension")]
     if any(url.endswith(_INCOMPLETE) for url in urls):
         raise Unprocessable("the expansion says that it is not complete", expression="ValueSet.expansion.extension")
     total = expansion.get("total")
     if expansion.get("offset") or (isinstance(total, int) and total > sum(1 for _ in _entries(expansion))):
         raise Unprocessable("this is one page of an expansion; put the whole there", expression="ValueSet.expansion")
-    return frozenset(codes)
+    codes: dict[str, tuple[str, ...]] = {}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # most codes are of one system: it is kept once
+    for system, code in _codes(expansion):
+        systems = tuple(dict.fromkeys((*codes.get(code, ()), system)))
+        codes[code] = alike.setdefault(systems, systems)
+    return codes
 
 
 def _entries(part: Json) -> Iterator[Json]:
@@ -199,12 +227,6 @@ def _codes(expansion: Json) -> Iterator[tuple[str, str]]:
     for entry in _entries(expansion):
         if text(entry, "code") and entry.get("abstract") is not True:
             yield text(entry, "system"), text(entry, "code")
-
-
-def _listed(listed: frozenset[tuple[str, str]], system: str | None, code: str) -> bool:
-    if system is not None:
-        return (system, code) in listed
-    return any(code == found for _, found in listed)  # the element's own binding names the system (S-248)
 
 
 def _any(answers: Iterable[bool | None]) -> bool | None:
@@ -228,8 +250,3 @@ def _in_circles(held: Mapping[str, ValueSet]) -> list[ValueSet]:
 
 def _is_settled(value_set: ValueSet, held: Mapping[str, ValueSet], unsettled: Container[str]) -> bool:
     return not any(held[url].canonical in unsettled for url in value_set.others)
-
-
-def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
-    """Numbers compare as numbers: 1.10 is newer than 1.9."""
-    return tuple((1, int(part)) if _NUMBER.fullmatch(part) else (0, part) for part in version.split("."))

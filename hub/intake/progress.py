@@ -31,6 +31,7 @@ class ProgressService:
 
     async def status(self, key: SubscriptionKey) -> Notification:
         """``$status`` of one Subscription (S-183). Raises NotFound, Gone."""
+        await self.registry.refresh()
         record, subscription = await self._living(key)
         return self._status(key, record, subscription.topic, subscription.channel.content)
 

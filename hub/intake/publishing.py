@@ -125,8 +125,8 @@ class TopicService:
         *,
         expected_version: int | None,
     ) -> ShownDefinition:
-        compiled, notes = self.checked(tenant, resource, base)
         await self._registry.refresh()
+        compiled, notes = self.checked(tenant, resource, base)
         self._check_derivation(tenant, base, resource, compiled)
         self._check_canonical(tenant, base, identity, compiled)
         self._check_users(tenant, base, ListedTopic(identity, dict(resource), compiled, shipped=False))

@@ -20,11 +20,12 @@ from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
 from hub.fhir.json import read_json
 from hub.fhir.search_parameters import read_search_parameter
-from hub.fhir.topic_forms import read_written_topic
 from hub.intake import fault_log
 from hub.intake.definition_reader import DefinitionReader
+from hub.intake.held_value_sets import ValueSetReader, ValueSetUsers
 from hub.intake.known import KnownSubscriptions, Registered
 from hub.intake.parameter_book import ListedParameter
+from hub.intake.topic_reader import TopicReader
 from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.intake.written import home_of, name_of
 from hub.matching.filters import CompiledFilters, compile_filters
@@ -55,6 +56,7 @@ class Registry:
         subscriptions: Subscriptions,
         registry_log: RegistryLog,
         compiler: TopicCompiler,
+        value_sets: ValueSetReader,
     ) -> None:
         self.catalogue = catalogue
         self.broken: dict[str, str] = {}
@@ -68,11 +70,17 @@ class Registry:
         self._index = MatchIndex()
         self._known = KnownSubscriptions()
         self._definitions = DefinitionReader(subscriptions)
-        self._uncompiled: set[str] = set()
-        """Topics that are stored and cannot be used now."""
+        self._topics = TopicReader(catalogue, registry_log, compiler)
+        self._value_sets = value_sets
+        self._asking = ValueSetUsers()
         self._seen = "0-0"
         self._reading = asyncio.Lock()
         """One reader at a time: an older answer must not overwrite a newer one."""
+
+    @property
+    def unusable_topics(self) -> dict[str, str]:
+        """Topics that are stored and cannot be used now, by name, with the reason."""
+        return self._topics.unusable
 
     async def load(self) -> None:
         """Read everything there is. Later changes come through ``refresh``."""
@@ -80,13 +88,17 @@ class Registry:
             await self._load()
 
     async def _load(self) -> None:
-        self._seen = await self._log.newest_news()
+        newest = await self._log.newest_news()
         book = self._compiler.book
         await self._read_parameters({*await self._log.names(NewsKind.SEARCH_PARAMETER), *book.names()})
-        for name in {*await self._log.names(NewsKind.TOPIC), *self.catalogue.own_names()}:
+        await self._value_sets.take_in_all()
+        topics = {*await self._log.names(NewsKind.TOPIC), *self.catalogue.own_names(), *self.unusable_topics}
+        for name in topics:
             await self._read_topic(name)
         async for names in self._subscriptions.names():
             await self._read_subscriptions(names)
+        self._seen = newest  # not before everything was read: who is interrupted begins anew
+        self._value_sets.told()
 
     async def refresh(self) -> None:
         """Take in what changed since the last time, here or in another process."""
@@ -102,11 +114,16 @@ class Registry:
             if not news:
                 return
             await self._read_parameters({item.name for item in news if item.kind is NewsKind.SEARCH_PARAMETER})
+            changed = await self._value_sets.take_in({item.name for item in news if item.kind is NewsKind.VALUE_SET})
+            for name in self._topics.concerned_by(changed):
+                await self._read_topic(name)
             for item in news:
                 if item.kind is NewsKind.TOPIC:
                     await self._read_topic(item.name)
-            await self._read_subscriptions({item.name for item in news if item.kind is NewsKind.SUBSCRIPTION})
+            written = {item.name for item in news if item.kind is NewsKind.SUBSCRIPTION}
+            await self._read_subscriptions(written | self._asking.of(changed))
             self._seen = news[-1].id
+            self._value_sets.told()
 
     async def reread(self, name: str) -> None:
         """Take in one Subscription whose definition changed under the evaluator."""
@@ -171,7 +188,7 @@ class Registry:
                     await self._adapt(tenant, base, listed)
                 else:
                     await self._read_topic(name_of(tenant, base, listed.id))
-        for name in list(self._uncompiled) if names else ():
+        for name in list(self.unusable_topics) if names else ():
             await self._read_topic(name)
 
     async def _read_parameter(self, name: str) -> set[str]:
@@ -203,30 +220,8 @@ class Registry:
         await self._index_users(tenant, base, {listed.topic.url})
 
     async def _read_topic(self, name: str) -> None:
-        tenant, base, identity = home_of(name)
-        before = self._url_of(tenant, base, identity)
-        found = await self._log.topic(name)
-        version, alive, record = found if found else (0, False, None)
-        self._uncompiled.discard(name)
-        if record and alive:
-            try:
-                resource = read_json(record.resource.encode())
-                topic = read_written_topic(resource, base)
-                compiled = self._compiler.compile(topic, base, tenant)
-                self.catalogue.put(
-                    tenant, base, ListedTopic(identity, resource, compiled, False, version, record.written)
-                )
-            except Refused as problem:  # accepted by another release of the hub: its Subscriptions say why
-                log.error("a stored topic cannot be compiled", extra={"topic": name, "reason": str(problem)})
-                self.catalogue.drop(tenant, base, identity)
-                self._uncompiled.add(name)
-        else:
-            self.catalogue.drop(tenant, base, identity)
-        await self._index_users(tenant, base, {url for url in (before, self._url_of(tenant, base, identity)) if url})
-
-    def _url_of(self, tenant: str, base: FhirVersion, identity: str) -> str:
-        listed = self.catalogue.by_id(tenant, base, identity)
-        return listed.topic.url if listed else ""
+        tenant, base, _ = home_of(name)
+        await self._index_users(tenant, base, await self._topics.read(name))
 
     async def _read_subscriptions(self, names: Iterable[str]) -> None:
         wanted = list(names)
@@ -270,6 +265,7 @@ class Registry:
             self._report(name, problem)
             return
         self._known.put(name, version, subscription, definition.since)
+        self._asking.note(name, subscription)
         self._index_one(name, version, partial(self.compiled, key, subscription))
 
     def _index_one(self, name: str, version: int, compiled: Callable[[], Compiled]) -> None:
@@ -290,6 +286,8 @@ class Registry:
 
     def _filed(self, key: SubscriptionKey, topic: str, filters: tuple[FilterBy, ...]) -> Compiled:
         listed = self.catalogue.find(key.tenant, key.base, topic)
+        if why := self.catalogue.why_not(key.tenant, key.base, topic):
+            raise HubError(f"its topic {topic} cannot be used now: {why}")
         if listed is None:
             raise HubError(f"its topic {topic} is not known here any more")
         return listed.compiled, compile_filters(filters, listed.compiled)
@@ -305,4 +303,5 @@ class Registry:
     def _forget(self, name: str) -> None:
         self._index.remove(name)
         self._known.drop(name)
+        self._asking.forget(name)
         self.broken.pop(name, None)

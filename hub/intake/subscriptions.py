@@ -213,11 +213,13 @@ class SubscriptionService:
     ) -> tuple[Issue, ...]:
         """Warnings; raises Unprocessable. One who keeps its topic is let stay when the topic takes no new ones."""
         self._check_reachable(key.base, subscription)
+        await self._registry.refresh()
         if subscription.is_classic:
             return self._registry.compile_criteria(key.tenant, key.base, subscription.criteria)[1].warnings
-        await self._registry.refresh()
         listed = self._registry.catalogue.find(key.tenant, key.base, subscription.topic)
         element = "Subscription.topic" if key.base is FhirVersion.R5 else "Subscription.criteria"
+        if why := self._registry.catalogue.why_not(key.tenant, key.base, subscription.topic):
+            raise Unprocessable(f"the topic {subscription.topic} cannot be used now: {why}", expression=element)
         if listed is None:
             known = (each.topic.canonical for each in self._registry.catalogue.listed(key.tenant, key.base))
             raise Unprocessable(

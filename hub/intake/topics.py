@@ -7,9 +7,8 @@ compile. A topic that was written through a base belongs to that base and wins t
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,20 +18,16 @@ from hub.domain.topic import SubscriptionTopic
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart, Refused
 from hub.fhir.json import read_json, write_json
+from hub.fhir.newest import Rank, preference
 from hub.fhir.topic_forms import in_r5_terms, read_filed_topic
-from hub.fhir.value_sets import NO_VALUE_SETS, ValueSets
 from hub.intake.parameter_book import ParameterBook
+from hub.intake.value_set_book import ValueSetBook
 from hub.matching.classic import compile_criteria
 from hub.matching.filters import CompiledFilters
 from hub.matching.lint import WARNING, CheckedTopic, check_topic
 from hub.matching.topics import CompiledTopic, compile_topic
 
 log = logging.getLogger(__name__)
-
-_NUMBER = re.compile(r"[0-9]{1,18}")
-
-_PREFERENCE = {"active": 3, "unknown": 2, "draft": 1}
-"""A canonical without version means the newest active topic; a draft only when there is no other (S-019)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +52,14 @@ class ListedTopic:
         return any(word in text for word in words)
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A topic that was written through a base and cannot be made ready now."""
+
+    topic: SubscriptionTopic
+    reason: str
+
+
 @dataclass(slots=True)
 class Catalogue:
     """All topics of all bases. Reading is by canonical URL; writing replaces one base's own topic."""
@@ -64,7 +67,8 @@ class Catalogue:
     _shipped: dict[FhirVersion, dict[str, ListedTopic]] = field(default_factory=dict)
     _own: dict[tuple[str, FhirVersion], dict[str, ListedTopic]] = field(default_factory=dict)
     _adapted: dict[tuple[str, FhirVersion], dict[str, ListedTopic]] = field(default_factory=dict)
-    """Shipped topics made ready with the SearchParameters of one base."""
+    """Shipped topics made ready with the SearchParameters and ValueSets of one base."""
+    _set_aside: dict[tuple[str, FhirVersion], dict[str, SetAside]] = field(default_factory=dict)
 
     def ship(self, version: FhirVersion, listed: ListedTopic) -> None:
         self._shipped.setdefault(version, {})[listed.id] = listed
@@ -74,6 +78,7 @@ class Catalogue:
         self._adapted.setdefault((tenant, base), {})[listed.id] = listed
 
     def put(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> None:
+        self.drop(tenant, base, listed.id)
         self._own.setdefault((tenant, base), {})[listed.id] = listed
 
     def with_own(self, tenant: str, base: FhirVersion, listed: ListedTopic) -> Catalogue:
@@ -83,6 +88,30 @@ class Catalogue:
 
     def drop(self, tenant: str, base: FhirVersion, identity: str) -> None:
         self._own.get((tenant, base), {}).pop(identity, None)
+        self._set_aside.get((tenant, base), {}).pop(identity, None)
+
+    def set_aside(self, tenant: str, base: FhirVersion, identity: str, aside: SetAside) -> None:
+        """Keep an own topic that cannot be used now, so that no other is taken for it."""
+        self.drop(tenant, base, identity)
+        self._set_aside.setdefault((tenant, base), {})[identity] = aside
+
+    def url_of(self, tenant: str, base: FhirVersion, identity: str) -> str:
+        """Of a topic, or one that was set aside; "" when there is none."""
+        aside = self._set_aside.get((tenant, base), {}).get(identity)
+        listed = self.by_id(tenant, base, identity)
+        return aside.topic.url if aside else listed.topic.url if listed else ""
+
+    def why_not(self, tenant: str, base: FhirVersion, canonical: str) -> str:
+        """Why the topic that a Subscription means cannot be used; "" when it can, or is not known."""
+        url, _, version = canonical.partition("|")
+        meant = [each for each in self._set_aside.get((tenant, base), {}).values() if each.topic.url == url]
+        if version:
+            return next((each.reason for each in meant if each.topic.version == version), "")
+        aside = max(meant, key=lambda each: _preference(each.topic), default=None)
+        found = self.find(tenant, base, canonical)
+        if aside is None or (found and _preference(found.topic) > _preference(aside.topic)):
+            return ""
+        return aside.reason
 
     def own_names(self) -> list[str]:
         """Names (``tenant|base|id``) of the topics that were written through a base."""
@@ -108,27 +137,22 @@ class Catalogue:
         candidates = [listed for listed in self.listed(tenant, base) if listed.topic.url == url]
         if version:
             return next((listed for listed in candidates if listed.topic.version == version), None)
-        return max(candidates, key=_preference, default=None)
+        return max(candidates, key=lambda listed: _preference(listed.topic), default=None)
 
 
-def _preference(listed: ListedTopic) -> tuple[int, tuple[tuple[int, int | str], ...]]:
-    return _PREFERENCE.get(listed.topic.status, 0), _version_order(listed.topic.version)
-
-
-def _version_order(version: str) -> tuple[tuple[int, int | str], ...]:
-    """Numbers compare as numbers: 1.10 is newer than 1.9."""
-    return tuple((1, int(part)) if _NUMBER.fullmatch(part) else (0, part) for part in version.split("."))
+def _preference(topic: SubscriptionTopic) -> Rank:
+    return preference(topic.status, topic.version)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicCompiler:
     """Makes topics ready with what this hub knows beside the standard. ``source_base_urls`` by base (ruling 15).
 
-    Without a tenant it is the standard alone that says which search parameters there are.
+    Without a tenant the standard alone says which search parameters there are, and the folder alone which ValueSets.
     """
 
     source_base_urls: Mapping[FhirVersion, str]
-    value_sets: ValueSets = NO_VALUE_SETS
+    value_sets: ValueSetBook = field(default_factory=ValueSetBook)
     book: ParameterBook = field(default_factory=ParameterBook)
 
     def compile(self, topic: SubscriptionTopic, base: FhirVersion, tenant: str = "") -> CompiledTopic:
@@ -138,7 +162,7 @@ class TopicCompiler:
             base,
             source_base_url=self.source_base_urls[base],
             facts=self.book.facts(tenant, base),
-            value_sets=self.value_sets,
+            value_sets=self.value_sets.of(tenant, base),
         )
 
     def check(self, topic: SubscriptionTopic, base: FhirVersion, tenant: str = "") -> CheckedTopic:
@@ -148,7 +172,7 @@ class TopicCompiler:
             base,
             source_base_url=self.source_base_urls[base],
             facts=self.book.facts(tenant, base),
-            value_sets=self.value_sets,
+            value_sets=self.value_sets.of(tenant, base),
         )
 
     def compile_criteria(
@@ -160,17 +184,27 @@ class TopicCompiler:
             base,
             source_base_url=self.source_base_urls[base],
             facts=self.book.facts(tenant, base),
-            value_sets=self.value_sets,
+            value_sets=self.value_sets.of(tenant, base),
         )
 
 
-def load_shipped(catalogue: Catalogue, extra: Path | None, compiler: TopicCompiler) -> None:
-    """Read every topic file and offer it where it compiles. Raises CannotStart when a file fits nowhere."""
+def load_shipped(
+    catalogue: Catalogue, extra: Path | None, compiler: TopicCompiler, tenants: Iterable[str] = ()
+) -> None:
+    """Read every topic file and offer it where it compiles. Raises CannotStart when a file fits nowhere.
+
+    The bases of ``tenants`` get each of them with the ValueSets that are, or will be, written there.
+    """
     for path in sorted(_shipped_folder().iterdir(), key=lambda path: path.name):
         if path.name.endswith(".json"):
             _ship(catalogue, path, compiler)
     for path in sorted(extra.glob("*.json")) if extra else ():
         _ship(catalogue, path, compiler)
+    for tenant in tenants:
+        for base in FhirVersion:
+            for listed in list(catalogue.listed(tenant, base)):
+                compiled = compiler.compile(listed.topic, base, tenant)
+                catalogue.adapt(tenant, base, replace(listed, compiled=compiled))
 
 
 def _shipped_folder() -> Traversable:

@@ -17,6 +17,8 @@ INTERACTIONS = {
     b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD,
     b"e": Interaction.EVENT,
 }  # fmt: skip
+NOTICED = "ValueSet"
+"""The type of ordinary resources that filters, criteria and expressions refer to."""
 NOTHING_WRITTEN = b"0-0"
 """Stands where the id of a change would: a conditional create found what it asked for."""
 
@@ -139,7 +141,13 @@ def offer_arguments(offer: Offer) -> list[Argument]:
         offer.principal,
         write_occasion(offer.occasion),
         offer.body,
+        notice_of(offer.key),
     ]
+
+
+def notice_of(key: ResourceKey) -> str:
+    """The name under which the registry log tells of a change of ``key``; "" of what the registry does not hold."""
+    return f"{key.tenant}|{key.base}|{key.id}" if key.type == NOTICED else ""
 
 
 def read_accepted(item: Sequence[Any]) -> Accepted:

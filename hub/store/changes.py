@@ -18,6 +18,7 @@ from hub.store.acceptance import (
     Remembered,
     Transacted,
     Whole,
+    notice_of,
     offer_arguments,
     read_accepted,
     read_remembered,
@@ -25,7 +26,7 @@ from hub.store.acceptance import (
 )
 from hub.store.client import Store
 from hub.store.entry_cache import EntryCache
-from hub.store.keys import Partition
+from hub.store.keys import REGISTRY_LOG, VALUE_SETS, Partition
 from hub.store.occasions import read_occasion
 from hub.store.scripts import Argument, Command, script
 
@@ -153,6 +154,8 @@ class Changes:
                 partition.key("b", reference),
             ]
             arguments += [place, index[partition], *offer_arguments(offer)]
+        if any(notice_of(offer.key) for offer in offers.values()):
+            keys += [REGISTRY_LOG, VALUE_SETS]
         return script("accept", keys, arguments)
 
     async def found_by(self, partitions: Sequence[Partition], token: str) -> list[str]:

@@ -22,9 +22,11 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
 | ``{dK}:t`` | hash | Subscription -> JSON of its last transitions (``life.py``) |
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
-| ``{reg}:log`` | stream | what changed in the registry: subscription, topic or search-parameter, name |
+| ``{reg}:log`` | stream | what changed in the registry: subscription, topic, search-parameter or value-set, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
 | ``{reg}:params`` | hash | SearchParameters and their versions |
+| ``{reg}:valuesets`` | set | names of the living ValueSets, which are ordinary resources |
+| ``{reg}:valuesets:filled`` | string | there once that set was filled from what an earlier release held |
 | ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
 | ``hub:binding:…`` | string PX | digest of a binding token -> JSON of who asked for it and for which Subscriptions |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
@@ -44,6 +46,8 @@ LAYOUT_VERSION = 1
 REGISTRY_LOG = "{reg}:log"
 TOPICS = "{reg}:topics"
 SEARCH_PARAMETERS = "{reg}:params"
+VALUE_SETS = "{reg}:valuesets"
+VALUE_SETS_FILLED = "{reg}:valuesets:filled"
 SOCKETS_CHANNEL = "hub:sockets"
 """Where every process with sockets hears which Subscription was written (publish and subscribe; nothing is kept)."""
 

@@ -23,15 +23,17 @@ class NewsKind(StrEnum):
     SUBSCRIPTION = "subscription"
     TOPIC = "topic"
     SEARCH_PARAMETER = "search-parameter"
+    VALUE_SET = "value-set"
+    """An ordinary resource: ACCEPT says that it changed, in the step that changes it."""
 
 
 _KEYS = {NewsKind.TOPIC: TOPICS, NewsKind.SEARCH_PARAMETER: SEARCH_PARAMETERS}
-"""Where the definitions of each kind are; Subscriptions have rooms of their own."""
+"""Where the definitions of each kind are; Subscriptions and ValueSets have rooms of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One entry of the log: something about this Subscription, topic or SearchParameter changed."""
+    """One entry of the log: something about this Subscription, topic, SearchParameter or ValueSet changed."""
 
     id: str
     kind: NewsKind

@@ -170,7 +170,7 @@ async def test_inputs_that_mean_nothing_are_refused(api: Api, told: tuple[str, l
 async def test_operations_on_the_unknown_are_404(api: Api) -> None:
     for path in ("Subscription/unknown/$status", "Subscription/unknown/$events", "Subscription/$events"):
         outcome_of(await api.get(path), 404)
-    outcome_of(await api.get("Subscription/unknown/$resend"), 404)
+    outcome_of(await api.get("Subscription/unknown/$unicorn"), 404)
     outcome_of(await api.get("Subscription/$status?status=asleep"), 400)
     outcome_of(await api.get("Subscription/$status?id=a/b"), 400)
 

@@ -21,8 +21,10 @@ from pathlib import Path
 
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
+from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.registry import Registry
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.keys import Layout
@@ -97,7 +99,13 @@ async def measure(count: int) -> None:
         for start in range(0, count, WRITTEN_AT_ONCE):
             numbers = range(start, min(start + WRITTEN_AT_ONCE, count))
             await asyncio.gather(*(put(subscriptions, number) for number in numbers))
-        registry = Registry(catalogue, subscriptions, log, compiler)
+        registry = Registry(
+            catalogue,
+            subscriptions,
+            log,
+            compiler,
+            ValueSetReader(store, Changes(store, most_waiting=1000), compiler.value_sets),
+        )
         before = resident_bytes()
         with collections() as pauses:
             seconds, longest = await standstill(registry.load())

@@ -13,10 +13,12 @@ from hub.domain.change import ChangeId, Interaction, ResourceChange, ResourceKey
 from hub.domain.subscription import Channel, Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.intake import registry as registry_module
+from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.registry import TAKEN_IN_AT_ONCE, Registry
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.matching.filters import CompiledFilters
 from hub.matching.steps import finished
+from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.registry import Registry as RegistryLog
 from hub.store.registry import TopicRecord
@@ -37,7 +39,13 @@ class Process:
         catalogue = Catalogue()
         compiler = TopicCompiler(BASE_URLS)
         load_shipped(catalogue, None, compiler)
-        self.registry = Registry(catalogue, self.subscriptions, self.log, compiler)
+        self.registry = Registry(
+            catalogue,
+            self.subscriptions,
+            self.log,
+            compiler,
+            ValueSetReader(store, Changes(store, most_waiting=1000), compiler.value_sets),
+        )
 
     async def put(self, name: str, topic: str = SHIPPED, gender: str = "", since: str = "0-0") -> int:
         resource = {

@@ -113,7 +113,9 @@ def _value_set(call: FunctionCall) -> tuple[str, ValueSets]:
     if value_sets is None:
         raise call.unsupported(codes)
     if not value_sets.holds(url):
-        raise call.unsupported(f"The value set {url} is not held here. {codes}")
+        why = value_sets.why_not(url)
+        said = f"cannot be used: {why}" if why else "is not held here"
+        raise call.unsupported(f"The value set {url} {said}. {codes}")
     return url, value_sets
 
 

@@ -40,8 +40,10 @@ class InValueSet:
 def compile_membership(text: str, value_sets: ValueSets) -> InValueSet:
     url = unescape(text)
     if not value_sets.holds(url):
+        why = value_sets.why_not(url)
+        said = f"cannot be used: {why}" if why else "is not known here"
         raise Unprocessable(
-            f"the ValueSet {url} is not known here; put its expansion into the folder of {SETTING}, "
+            f"the ValueSet {url} {said}; write its expansion to this base, put it into the folder of {SETTING}, "
             "or list the codes with commas.",
             code="not-supported",
         )

@@ -1,11 +1,13 @@
 -- ACCEPT a batch of changes; durable when the reply arrives. Atomic (a FHIR transaction): all of them or none.
--- KEYS record of the whole; for each partition: own, chg, ids, rid; then for each change: head, idem, kept body
+-- KEYS record of the whole; for each partition: own, chg, ids, rid; then for each change: head, idem, kept body;
+--      when a change has a notice: registry log, names of the living ValueSets
 -- ARGV most changes that may wait, lifetime of an idempotency record in ms, atomic (1/0), number of partitions,
 --      whole is recorded (1/0), fingerprint of the whole,
 --      then for each change: place (a name for it), index of its partition, key (Type/id),
 --      op (create | put | unseen | delete | load | event), expected version ('' = any), idempotency given (1/0), fingerprint,
 --      meta hint, correlation, identifier tokens (joined by spaces), condition token ('' = none),
---      what it must find (ids joined by spaces), as of, principal, occasion ('' = none), body
+--      what it must find (ids joined by spaces), as of, principal, occasion ('' = none), body,
+--      notice ('' = none): the name by which every process is told in the registry log that this ValueSet changed
 --      op `event`: something happened elsewhere; the head stays, its body is copied when none is given
 --      op `unseen` is a put whose body claims an earlier version elsewhere: without a head it is an update, previous unknown
 --      as of (load only) is the ms at which the state was true: what a change said later stays; '' = the state stands anyway
@@ -17,7 +19,7 @@
 --      interaction c | u | d | l | e, f for a repeated `found`; previous id '-' = none
 -- ids: `token id` of each living resource that carries an identifier; rid: Type/id -> its tokens. Both are exact.
 -- A condition is looked up in all partitions of the call: the caller names every one in which it could find something.
-local FIXED, WIDTH = 6, 16
+local FIXED, WIDTH = 6, 17
 local most, ttl, atomic, partitions = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local recorded, whole = ARGV[5] == '1', ARGV[6]
 if recorded then
@@ -38,7 +40,7 @@ local function change(i, x)
   return {place = ARGV[i], at = state[tonumber(ARGV[i+1])], key = ARGV[i+2], op = ARGV[i+3], expected = ARGV[i+4],
           given = ARGV[i+5] == '1', fingerprint = ARGV[i+6], hint = ARGV[i+7], correlation = ARGV[i+8],
           tokens = ARGV[i+9], condition = ARGV[i+10], finds = ARGV[i+11], as_of = ARGV[i+12],
-          principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15],
+          principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15], notice = ARGV[i+16],
           head = KEYS[x], idem = KEYS[x+1], kept = KEYS[x+2]}
 end
 
@@ -125,6 +127,12 @@ local function held(c, id)
   return field.h, field.b
 end
 
+-- Before this change is answered: whoever reads the registry log after a later change knows of it (I5).
+local function tell(c, interaction)
+  redis.call('XADD', KEYS[#KEYS-1], 'MAXLEN', '~', 100000, '*', 'value-set', c.notice)
+  redis.call(interaction == 'd' and 'SREM' or 'SADD', KEYS[#KEYS], c.notice)
+end
+
 local function write(c, planned)
   local interaction, version, previous = planned[2], planned[3], planned[4]
   if interaction == 'e' and c.body == '' and previous ~= '-' then c.hint, c.body = held(c, previous) end
@@ -133,6 +141,7 @@ local function write(c, planned)
   if interaction ~= 'e' then
     redis.call('SET', c.head, version .. ' ' .. id .. ' ' .. interaction)
     index(c, interaction)
+    if c.notice ~= '' then tell(c, interaction) end
   end
   c.at.last, c.at.fresh = id, c.at.fresh + 1
   if interaction ~= 'l' then c.at.events = c.at.events + 1 end -- loaded resources are not matched: they count as no lag

@@ -12,6 +12,7 @@ from hub.fhirpath import FHIRPathError, FHIRPathEvaluationError, FHIRPathUnsuppo
 
 R4 = definitions(FhirVersion.R4)
 INPATIENT, LARGE = "http://example.org/vs/inpatient", "http://example.org/vs/large"
+UNFIT = "http://example.org/vs/unfit"
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
 
@@ -20,6 +21,9 @@ class Held:
 
     def holds(self, url: str) -> bool:
         return url in (INPATIENT, LARGE)
+
+    def why_not(self, url: str) -> str:
+        return "it needs a terminology server" if url == UNFIT else ""
 
     def contains(self, url: str, system: str | None, code: str) -> bool | None:
         if url == LARGE:
@@ -63,6 +67,18 @@ def test_a_value_set_that_is_not_held_is_refused_with_its_place() -> None:
     with pytest.raises(FHIRPathUnsupported, match=r"http://example\.org/vs/other is not held here") as refusal:
         values("status.memberOf('http://example.org/vs/other')")
     assert refusal.value.position == len("status")
+
+
+def test_a_value_set_that_cannot_be_asked_is_refused_with_the_reason() -> None:
+    with pytest.raises(FHIRPathUnsupported, match="vs/unfit cannot be used: it needs a terminology server"):
+        values(f"status.memberOf('{UNFIT}')")
+
+
+def test_a_coding_without_a_system_is_not_the_code_of_every_system() -> None:
+    """As for ``:in``: only a plain code leaves the system to its element."""
+    for coding in ({"code": "IMP"}, {"system": "", "code": "IMP"}, {"system": 7, "code": "IMP"}):
+        assert values(f"class.memberOf('{INPATIENT}')", **{"class": coding}) == [False]
+        assert values(f"serviceType.memberOf('{INPATIENT}')", serviceType={"coding": [coding]}) == [False]
 
 
 def test_without_value_sets_it_is_refused() -> None:
