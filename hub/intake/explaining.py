@@ -13,7 +13,7 @@ from hub.domain.explanation import Answer, DeliveryState, Explanation, Finding, 
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.domain.transition import CAUSES_IN_WORDS
 from hub.domain.versions import FhirVersion
-from hub.errors import Gone, HubError, NotFound
+from hub.errors import HubError
 from hub.fhir.json import write_instant
 from hub.intake.chain_targets import ChainTargets
 from hub.intake.registry import Registry
@@ -22,7 +22,7 @@ from hub.matching.explain import explain_filters, explain_topic
 from hub.matching.filters import NO_FILTERS, CompiledFilters
 from hub.matching.topics import CompiledTopic
 from hub.reading.changes import find_change, judgeable
-from hub.reading.definitions import read_definition
+from hub.reading.definitions import living, read_definition
 from hub.reading.events import EventReader
 from hub.store.attempts import Attempts
 from hub.store.changes import Changes, Entry
@@ -108,14 +108,7 @@ class ExplainService:
 
     async def _asked(self, key: SubscriptionKey) -> _Asked:
         await self.registry.refresh()
-        (record,) = await self.subscriptions.records([str(key)])
-        if record is None:
-            raise NotFound(f"Subscription/{key.id} is not known here")
-        if record.status is None:
-            raise Gone(f"Subscription/{key.id} was deleted")
-        (definition,) = await self.subscriptions.definitions([(str(key), record.definition_version)])
-        if definition is None:
-            raise NotFound(f"Subscription/{key.id} has no definition")
+        record, definition = await living(self.subscriptions, key)
         return _Asked(key, record, definition, read_definition(key.base, definition))
 
     async def _numbered(self, asked: _Asked, partition: Partition, change: ChangeId) -> Numbered | None:

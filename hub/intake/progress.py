@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from hub.domain.event import Notification, NotificationEvent, NotificationType, SubscriptionError
 from hub.domain.subscription import Content, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Gone, NotFound, Unprocessable
+from hub.errors import NotFound, Unprocessable
 from hub.fhir.operations import EventsParameters, StatusParameters
 from hub.intake.registry import Registry
-from hub.reading.definitions import read_definition
+from hub.reading.definitions import living, read_definition
 from hub.reading.events import EventReader
 from hub.store.subscriptions import Record, Subscriptions
 
@@ -85,14 +85,7 @@ class ProgressService:
         return _query(NotificationType.QUERY_STATUS, key, record, topic, content=content, errors=errors)
 
     async def _living(self, key: SubscriptionKey) -> tuple[Record, Subscription]:
-        (record,) = await self.subscriptions.records([str(key)])
-        if record is None:
-            raise NotFound(f"Subscription/{key.id} is not known here")
-        if record.status is None:
-            raise Gone(f"Subscription/{key.id} was deleted")
-        (definition,) = await self.subscriptions.definitions([(str(key), record.definition_version)])
-        if definition is None:
-            raise NotFound(f"Subscription/{key.id} has no definition")
+        record, definition = await living(self.subscriptions, key)
         return record, read_definition(key.base, definition)
 
 

@@ -6,11 +6,11 @@ from collections import OrderedDict
 
 from hub.domain.subscription import Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.errors import HubError
+from hub.errors import Gone, HubError, NotFound
 from hub.fhir.dialects import dialect
 from hub.fhir.json import read_json
 from hub.fhir.subscriptions import Limits
-from hub.store.subscriptions import Definition, Subscriptions
+from hub.store.subscriptions import Definition, Record, Subscriptions
 
 MOST_DEFINITIONS = 10_000
 ACCEPTED = Limits(
@@ -35,6 +35,19 @@ ACCEPTED = Limits(
 def read_definition(base: FhirVersion, definition: Definition) -> Subscription:
     """The Subscription of a stored definition."""
     return dialect(base).read_subscription(read_json(definition.resource.encode()), ACCEPTED)
+
+
+async def living(subscriptions: Subscriptions, key: SubscriptionKey) -> tuple[Record, Definition]:
+    """A Subscription as it is stored now. Raises NotFound, and Gone when it was deleted."""
+    (record,) = await subscriptions.records([str(key)])
+    if record is None:
+        raise NotFound(f"Subscription/{key.id} is not known here")
+    if record.status is None:
+        raise Gone(f"Subscription/{key.id} was deleted")
+    (definition,) = await subscriptions.definitions([(str(key), record.definition_version)])
+    if definition is None:
+        raise NotFound(f"Subscription/{key.id} has no definition")
+    return record, definition
 
 
 class DefinitionCache:
