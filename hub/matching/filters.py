@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from hub.domain.change import Resource
@@ -53,6 +53,12 @@ class CompiledFilters:
     warnings: tuple[Issue, ...] = ()
     written: tuple[FilterBy, ...] = ()
     by_search: SearchKnowledge | None = None
+    asked: tuple[tuple[str, str, str, str], ...] = field(init=False)
+    """What is written without its values: those who ask the same differ in these only."""
+
+    def __post_init__(self) -> None:
+        asked = [(each.parameter, each.resource_type, each.comparator, each.modifier) for each in self.written]
+        object.__setattr__(self, "asked", tuple(asked))
 
     def clauses(self, resource_type: str) -> tuple[Clause, ...] | None:
         """The conditions for a focus of this type; None when the type is not notified."""

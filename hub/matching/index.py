@@ -254,10 +254,7 @@ class MatchIndex:
         return group
 
     def _form(self, group: _Group, filters: CompiledFilters) -> _Form:
-        asked = tuple(
-            [(each.parameter, each.resource_type, each.comparator, each.modifier) for each in filters.written]
-        )
-        key = (filters.by_search, asked)
+        key = (filters.by_search, filters.asked)
         form = group.forms.get(key)
         if form is None:
             number = self._newest_form = self._newest_form + 1
