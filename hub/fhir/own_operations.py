@@ -40,8 +40,8 @@ _DESCRIPTIONS = {
     ),
     "stop": (
         "Sends nothing more about a topic of this base, or to a host, until it is started again. Events are numbered "
-        "and wait; attempts that are under way may still arrive. It holds for Subscriptions that come later, too. Topic or "
-        "endpoint is given, not both."
+        "and wait; attempts that are under way may still arrive. It holds for Subscriptions that come later, too. "
+        "Topic or endpoint is given, not both."
     ),
     "start": "Takes back $stop: what waits goes out, in order. Repeating it does no harm.",
     EXPLAIN: (
