@@ -49,6 +49,7 @@ from hub.intake.evaluator import Evaluator, Owner
 from hub.intake.explaining import ExplainService
 from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.inclusion import Inclusion
+from hub.intake.probing import ProbeService
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
@@ -271,7 +272,7 @@ class Hub:
             self.bindings,
             self.settings.source_base_url_of,
             explain,
-            RepairRoutes(self.repair),
+            RepairRoutes(self.repair, ProbeService(self.intake, self.repair)),
         )
         resource_routes = ResourceRoutes(self.intake)
         bundle_routes = BundleRoutes(

@@ -31,6 +31,7 @@ def add_life_commands(commands: Any) -> None:
 
     _on_one(commands, "pause", "hold everything back; events are numbered and wait", _pause, operation="pause")
     _on_one(commands, "resume", "let it go on: what waits goes out, in order", _pause, operation="resume")
+    _on_one(commands, "test", "send a test event the whole way of a real one", _test)
 
     for name, told in (("stop", "send nothing about a topic, or to a host"), ("start", "take back stop")):
         switch = commands.add_parser(name, help=told)
@@ -106,3 +107,9 @@ def _switch(options: argparse.Namespace) -> int:
     from hub.client.repairing import switch
 
     return asyncio.run(switch(*hub_of(options), options.operation, options.topic, options.endpoint))
+
+
+def _test(options: argparse.Namespace) -> int:
+    from hub.client.repairing import test
+
+    return asyncio.run(test(*hub_of(options), options.subscription))

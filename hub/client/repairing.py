@@ -44,6 +44,15 @@ async def pause(base_url: str, token: str, subscription: str, operation: str) ->
     return 0
 
 
+async def test(base_url: str, token: str, subscription: str) -> int:
+    """Make a test event, and say how to follow it. The exit code."""
+    async with HubClient(base_url, token) as hub:
+        answer = await hub.post(subscription_path(subscription, "test"))
+    told = {each["name"]: value_of(each) for each in answer.get("parameter", ())}
+    sys.stdout.write(f"{told['focus']} is on its way; hub explain {subscription} {told['change']} tells of it\n")
+    return 0
+
+
 async def switch(base_url: str, token: str, operation: str, topic: str, endpoint: str) -> int:
     """``stop`` or ``start`` a topic or an endpoint; says what is stopped then. The exit code."""
     async with HubClient(base_url, token) as hub:
