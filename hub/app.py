@@ -20,6 +20,7 @@ from hub.api.pages import application
 from hub.api.repairing import RepairRoutes
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
+from hub.api.stopping import StopRoutes
 from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
@@ -48,6 +49,7 @@ from hub.intake.evaluator import Evaluator, Owner
 from hub.intake.explaining import ExplainService
 from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.inclusion import Inclusion
+from hub.intake.probing import ProbeService
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
 from hub.intake.registry import Registry
@@ -55,6 +57,7 @@ from hub.intake.repair import RepairService
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.search_parameters import SearchParameterService
+from hub.intake.stopping import StopService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_set_book import ValueSetBook
@@ -79,6 +82,7 @@ from hub.store.registry import Registry as RegistryLog
 from hub.store.relay import Relay
 from hub.store.secrets import Secrets
 from hub.store.sockets import Sockets
+from hub.store.stops import Stops
 from hub.store.subscriptions import Subscriptions
 from hub.supervision import Supervisor
 
@@ -171,9 +175,10 @@ class Hub:
         self.intake = Intake(self.changes, conditions, layout, self._accepted)
         self.bundle_intake = BundleIntake(self.intake)
         self.limits = limits(self.settings)
+        self.stops = StopService(Stops(self.store), self.subscriptions, Life(self.store), self._ring)
         self.subscription_service = SubscriptionService(
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
-            self.worker.bell.ring, draft_topics=self.settings.draft_topics,
+            self.worker.bell.ring, self.stops, draft_topics=self.settings.draft_topics,
         )  # fmt: skip
         self.bindings = BindingService(
             self.registry, self.subscriptions, self.sockets, seconds=self.settings.ws_token_ttl_seconds
@@ -267,16 +272,15 @@ class Hub:
             self.bindings,
             self.settings.source_base_url_of,
             explain,
-            RepairRoutes(self.repair),
+            RepairRoutes(self.repair, ProbeService(self.intake, self.repair)),
         )
         resource_routes = ResourceRoutes(self.intake)
+        bundle_routes = BundleRoutes(
+            self.bundle_intake, self.intake, self.settings.source_base_url_of, self.settings.max_bundle_bytes
+        )
         topic_routes = DefinitionRoutes(self.topic_service, "topics", explain)
         rooms: dict[str, Routes] = {
-            "": SystemRoutes(
-                BundleRoutes(
-                    self.bundle_intake, self.intake, self.settings.source_base_url_of, self.settings.max_bundle_bytes
-                )
-            ),
+            "": SystemRoutes(StopRoutes(self.stops, bundle_routes)),
             "Basic": BasicRoutes(topic_routes, resource_routes, self.topic_service.knows),
             "OperationDefinition": OperationDefinitionRoutes(resource_routes),
             "SearchParameter": DefinitionRoutes(self.parameter_service, "SearchParameters"),

@@ -11,7 +11,7 @@ BOUND = "a number, or an instant such as 2026-01-02T03:04:05Z"
 
 
 def add_life_commands(commands: Any) -> None:
-    """Add status, events, resend, dead-letters, pause and resume. ``commands`` is what ``add_subparsers`` returned."""
+    """Add them. ``commands`` is what ``add_subparsers`` returned."""
     status = commands.add_parser("status", help="the Subscriptions of a base; of one, how it came to its status")
     status.add_argument("subscription", nargs="?", default="", metavar="SUBSCRIPTION")
     _on_base(status, _status)
@@ -31,6 +31,14 @@ def add_life_commands(commands: Any) -> None:
 
     _on_one(commands, "pause", "hold everything back; events are numbered and wait", _pause, operation="pause")
     _on_one(commands, "resume", "let it go on: what waits goes out, in order", _pause, operation="resume")
+    _on_one(commands, "test", "send a test event the whole way of a real one", _test)
+
+    for name, told in (("stop", "send nothing about a topic, or to a host"), ("start", "take back stop")):
+        switch = commands.add_parser(name, help=told)
+        what = switch.add_mutually_exclusive_group(required=True)
+        what.add_argument("--topic", default="", metavar="URL", help="canonical of a topic of the base")
+        what.add_argument("--endpoint", default="", metavar="HOST", help="name of a host, on all bases")
+        _on_base(switch, _switch, operation=name)
 
 
 def hub_of(options: argparse.Namespace) -> tuple[str, str]:
@@ -93,3 +101,15 @@ def _pause(options: argparse.Namespace) -> int:
     from hub.client.repairing import pause
 
     return asyncio.run(pause(*hub_of(options), options.subscription, options.operation))
+
+
+def _switch(options: argparse.Namespace) -> int:
+    from hub.client.repairing import switch
+
+    return asyncio.run(switch(*hub_of(options), options.operation, options.topic, options.endpoint))
+
+
+def _test(options: argparse.Namespace) -> int:
+    from hub.client.repairing import test
+
+    return asyncio.run(test(*hub_of(options), options.subscription))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import Unavailable
 from hub.matching.report import NotAnEvent
+from hub.store.stops import Stop
 
 if TYPE_CHECKING:
     from hub.app import Hub
@@ -23,8 +25,10 @@ async def readiness(hub: Hub) -> dict[str, Any]:
     """Does everything that must run, run: what does not stands under ``problems``."""
     problems = []
     waiting: dict[str, int] = {}
+    stopped: dict[Stop, datetime] = {}
     try:
         waiting = {str(partition): await hub.changes.lag(partition) for partition in hub.evaluators}
+        stopped = await hub.stops.all()
     except Unavailable as problem:
         problems.append(str(problem))
     for partition, evaluator in hub.evaluators.items():
@@ -42,5 +46,10 @@ async def readiness(hub: Hub) -> dict[str, Any]:
         "topics_that_cannot_be_used": hub.registry.unusable_topics,
         "evaluations_that_failed": dict(hub.registry.faults),
         "not_an_event_because": {reason.value: hub.registry.not_events[reason] for reason in NotAnEvent},
+        # anybody may ask: endpoints are not named here
+        "stopped_by_the_operator": {
+            "topics": sorted(f"{stop.base} {stop.name}" for stop in stopped if stop.is_topic),
+            "endpoints": sum(not stop.is_topic for stop in stopped),
+        },
         "workers_that_began_anew": dict(hub.supervisor.restarts),
     }

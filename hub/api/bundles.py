@@ -46,7 +46,7 @@ class BundleRoutes:
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
         if address.operation not in ("", *OPERATIONS):
-            offered = ", ".join(f"${name}" for name in OPERATIONS)
+            offered = ", ".join(f"${name}" for name in (*OPERATIONS, "stop", "start", "versions"))
             raise NotFound(f"there is no operation ${address.operation} on a base; there are {offered}")
         if exchange.method != "POST" or address.special:
             raise NotOffered(f"on {address.base.path} itself there is only POST of a Bundle, and GET of metadata")

@@ -1,5 +1,5 @@
 """Operations on one Subscription for whoever looks after it: ``$attempts``, ``$transitions``, ``$dead-letters``,
-``$resend`` (S-190), ``$pause`` and ``$resume``."""
+``$resend`` (S-190), ``$pause``, ``$resume`` and ``$test``."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from hub.fhir.repair_answers import (
     transitions_parameters,
 )
 from hub.fhir.repair_request import LetterAction, letter_parameters, numbers_text, resend_parameters
+from hub.intake.probing import ProbeService
 from hub.intake.repair import KEPT, RepairService, SentAgain, waiting_in
 
 READING = ("attempts", "transitions", "dead-letters")
-CHANGING = ("resend", "pause", "resume")
+CHANGING = ("resend", "pause", "resume", "test")
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRoutes:
     service: RepairService
+    probe: ProbeService
 
     def serves(self, operation: str) -> bool:
         return operation in READING or operation in CHANGING
@@ -50,6 +52,11 @@ class RepairRoutes:
                 return await self._transitions(exchange)
             case "dead-letters":
                 return await self._dead_letters(exchange, body)
+            case "test":
+                _no_parameters(exchange, body)
+                change, focus = await self.probe.test(_key(exchange), exchange.principal)
+                told = (("change", str(change)), ("focus", focus))
+                return _told(parameters([{"name": name, "valueString": value} for name, value in told]))
             case "resend":
                 sent = await self.service.resend(_key(exchange), resend_parameters(exchange.query, body))
                 return _sent(sent)

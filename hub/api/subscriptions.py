@@ -175,7 +175,7 @@ class SubscriptionRoutes:
             return await self._binding_token(exchange, body)
         raise NotFound(
             f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, "
-            "on an id, $events, $resend, $attempts, $transitions, $dead-letters, $pause and $resume"
+            "on an id, $events, $resend, $attempts, $transitions, $dead-letters, $pause, $resume and $test"
         )
 
     async def _binding_token(self, exchange: Exchange, body: dict[str, Any] | None) -> Answer:

@@ -1,4 +1,5 @@
-"""``hub resend``, ``hub dead-letters --redrive`` and ``--drop``, ``hub pause``, ``hub resume``."""
+"""``hub resend``, ``hub dead-letters --redrive`` and ``--drop``, ``hub pause``, ``hub resume``, ``hub stop``,
+``hub start``."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hub.client.carriers import value_of
+from hub.client.carriers import parts_of, value_of
 from hub.client.hub import HubClient, subscription_path
 from hub.errors import CannotStart
 
@@ -40,6 +41,30 @@ async def pause(base_url: str, token: str, subscription: str, operation: str) ->
     held = f"held back: {told['reason']}" if told.get("paused") else "goes on"
     oldest = f", from number {told['oldest-waiting']} on" if "oldest-waiting" in told else ""
     sys.stdout.write(f"{held}\n{told.get('waiting')} waiting{oldest}; kept {told.get('kept')}\n")
+    return 0
+
+
+async def test(base_url: str, token: str, subscription: str) -> int:
+    """Make a test event, and say how to follow it. The exit code."""
+    async with HubClient(base_url, token) as hub:
+        answer = await hub.post(subscription_path(subscription, "test"))
+    told = {each["name"]: value_of(each) for each in answer.get("parameter", ())}
+    sys.stdout.write(f"{told['focus']} is on its way; hub explain {subscription} {told['change']} tells of it\n")
+    return 0
+
+
+async def switch(base_url: str, token: str, operation: str, topic: str, endpoint: str) -> int:
+    """``stop`` or ``start`` a topic or an endpoint; says what is stopped then. The exit code."""
+    async with HubClient(base_url, token) as hub:
+        answer = await hub.post(f"${operation}", topic=topic, endpoint=endpoint)
+    for parameter in answer.get("parameter", ()):
+        if parameter["name"] == "concerned":
+            count = value_of(parameter)
+            sys.stdout.write(f"{count} Subscription{'' if count == 1 else 's'} concerned\n")
+        else:
+            told = parts_of(parameter)
+            kind = "topic" if "topic" in told else "endpoint"
+            sys.stdout.write(f"stopped since {told['since']}: {kind} {told[kind]}\n")
     return 0
 
 

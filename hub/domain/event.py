@@ -82,3 +82,5 @@ class Notification:
     timestamp: datetime
     events: tuple[NotificationEvent, ...] = ()
     errors: tuple[SubscriptionError, ...] = ()
+    next_page: str = ""
+    """Of an answer to $events that stops before its end: the query that goes on; "" else."""

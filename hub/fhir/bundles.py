@@ -51,6 +51,7 @@ def history_bundle(notification: Notification, version: FhirVersion, base_url: s
             "meta": {"profile": [_HISTORY_PROFILES[version]]},
             "type": "history",
             "timestamp": write_instant(notification.timestamp),
+            **_next_link(notification, base_url),
             "entry": [opening, *entries, *context],
         }
     )
@@ -66,6 +67,7 @@ def subscription_notification_bundle(notification: Notification, base_url: str, 
             "id": notification.bundle_id,
             "type": "subscription-notification",
             "timestamp": write_instant(notification.timestamp),
+            **_next_link(notification, base_url),
             "entry": [
                 opening,
                 *(_event_entry(event, source_base_url) for event in _shown(notification)),
@@ -86,6 +88,14 @@ def status_bundle(carriers: Sequence[dict[str, Any]], self_url: str) -> bytes:
     if carriers:
         bundle["entry"] = [_carrier_entry(carrier) | {"search": {"mode": "match"}} for carrier in carriers]
     return write_json(bundle)
+
+
+def _next_link(notification: Notification, base_url: str) -> dict[str, Any]:
+    """Where an answer to $events goes on (S-187); a Bundle of any type may have links."""
+    if not notification.next_page:
+        return {}
+    url = f"{base_url}/Subscription/{notification.subscription_id}/$events?{notification.next_page}"
+    return {"link": [{"relation": "next", "url": url}]}
 
 
 def _shown(notification: Notification) -> Iterable[NotificationEvent]:

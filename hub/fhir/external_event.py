@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.change import EventCode, Occasion
+from hub.domain.probe import TEST_SYSTEM
 from hub.errors import Malformed
 from hub.fhir.bundle_entries import LOGICAL_ID
 from hub.fhir.process_change import State, read_state, read_when
@@ -82,6 +83,11 @@ def _codes(part: Json, place: int) -> list[EventCode]:
     if not codes or not all(isinstance(each.get("system", ""), str) for each in codings):
         raise Malformed(
             "event is a valueCoding, or a valueCodeableConcept with codings; each with its code, a system is a string",
+            expression=f"Parameters.parameter[{place}]",
+        )
+    if any(each.system == TEST_SYSTEM for each in codes):
+        raise Malformed(
+            f"an event with the system {TEST_SYSTEM} is a test, which only Subscription/[id]/$test makes",
             expression=f"Parameters.parameter[{place}]",
         )
     return codes

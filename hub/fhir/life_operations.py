@@ -84,6 +84,15 @@ LIFE_OPERATIONS: Mapping[str, LifeOperation] = {
         True,
         _KEPT,
     ),
+    "test": LifeOperation(
+        "Makes a test event for this Subscription alone. It goes the whole way of a real one and has the next number. "
+        "It is about a Basic resource hub-test-… with the tag HTEST, which is stored nowhere.",
+        True,
+        (
+            parameter("change", "out", 1, "string", "Its change, for $explain."),
+            parameter("focus", "out", 1, "string", "What it is about."),
+        ),
+    ),
     "resume": LifeOperation("Lets a paused Subscription go on: what waits goes out, in order.", True, _KEPT),
 }
 """Operation code -> what is published; ids are ``hub-`` and the code."""

@@ -14,6 +14,8 @@ OWN_OPERATIONS = {
     "load": "hub-load",
     "process-change": "hub-process-change",
     "external-event": "hub-external-event",
+    "stop": "hub-stop",
+    "start": "hub-start",
 }
 """Operation code -> id of its definition."""
 EXPLAIN = "explain"
@@ -36,6 +38,12 @@ _DESCRIPTIONS = {
         "Tells of something that happened elsewhere and is about a resource, such as an HL7 v2 message that came. "
         "Topics with an eventTrigger that has one of its codings fire; nothing is stored but the event."
     ),
+    "stop": (
+        "Sends nothing more about a topic of this base, or to a host, until it is started again. Events are numbered "
+        "and wait; attempts that are under way may still arrive. It holds for Subscriptions that come later, too. "
+        "Topic or endpoint is given, not both."
+    ),
+    "start": "Takes back $stop: what waits goes out, in order. Repeating it does no harm.",
     EXPLAIN: (
         "Tells why a change is, or is not, an event for a Subscription, or why a topic fires or not: every trigger, "
         "criterion and filter with what it looked at and what it said. With Accept text/plain as a text for people."
@@ -117,4 +125,17 @@ _EXPLAIN = [
     parameter("finding", "out", 0, "Element", "The tree of decisions: of the topic, of the filters.", "*"),
     parameter("note", "out", 0, "string", "What else matters, in words.", "*"),
 ]
-_PARAMETERS = {EXPLAIN: _EXPLAIN, "load": _LOAD, "process-change": _PROCESS_CHANGE, "external-event": _EXTERNAL_EVENT}
+_STOP = [
+    parameter("topic", "in", 0, "uri", "The canonical of a topic; all its versions on this base are meant."),
+    parameter("endpoint", "in", 0, "string", "The name of a host, or the domain of mail addresses, on all bases."),
+    parameter("concerned", "out", 1, "integer", "How many Subscriptions were held back, or let go."),
+    parameter("stop", "out", 0, "Element", "What is stopped now: topic or endpoint, since.", "*"),
+]
+_PARAMETERS = {
+    "stop": _STOP,
+    "start": _STOP,
+    EXPLAIN: _EXPLAIN,
+    "load": _LOAD,
+    "process-change": _PROCESS_CHANGE,
+    "external-event": _EXTERNAL_EVENT,
+}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from hub.domain.change import ChangeId, ChangeName, Interaction, ResourceChange
 from hub.domain.explanation import Answer, DeliveryState, Explanation, Finding, Numbered, Verdict
+from hub.domain.probe import tested
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.domain.transition import CAUSES_IN_WORDS
 from hub.domain.versions import FhirVersion
@@ -32,6 +33,8 @@ from hub.store.subscriptions import Definition, Record, Subscriptions
 
 GIVEN = "the states that were given"
 LOADED = "it was loaded: a state to start from, which is announced to nobody"
+TEST = "it is a test event, made by $test for this Subscription alone"
+TEST_OF_ANOTHER = "it is a test event, made by $test for another Subscription"
 PREVIOUS_UNKNOWN = "the state before the change is not known here: what asks for it is left out"
 
 
@@ -100,7 +103,12 @@ class ExplainService:
         (change,) = await judgeable(self.changes, partition, [entry])
         reached = entry.id <= await self.changes.evaluated_upto(partition)
         asked = await self._asked(key)  # only now: a record from before would lack the number that it got meanwhile
-        now = await self.of_draft(key, asked.subscription, change, reference_of(entry))
+        if tested(change):
+            notes = (TEST if tested(change) == key.id else TEST_OF_ANOTHER,)
+            answer = Answer.EVENT if tested(change) == key.id else Answer.NO_TRIGGER
+            now = Explanation(answer, reference_of(entry), change.interaction, notes=notes)
+        else:
+            now = await self.of_draft(key, asked.subscription, change, reference_of(entry))
         numbered = await self._numbered(asked, partition, entry.id)
         if numbered is not None:
             return _with_number(now, numbered, asked.record)

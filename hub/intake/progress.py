@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hub.domain.event import Notification, NotificationEvent, NotificationType, SubscriptionError
@@ -18,7 +18,7 @@ from hub.reading.events import EventReader
 from hub.store.subscriptions import Record, Subscriptions
 
 MOST_EVENTS = 1000
-"""Of one $events answer; the lowest come first, so that the caller can go on (S-187)."""
+"""Of one $events answer; the lowest come first, and a link ``next`` says where to go on (S-187)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,11 @@ class ProgressService:
         if not events and key.base is FhirVersion.R5:
             held = f"{record.first_kept} to {record.number}" if record.number >= record.first_kept else "none"
             raise NotFound(f"no event of Subscription/{key.id} in the asked range is held; held: {held}")
-        return _query(
+        answer = _query(
             NotificationType.QUERY_EVENT, key, record, subscription.topic, content=content, events=events,
             errors=_gone_with_retention(wanted, record),
         )  # fmt: skip
+        return replace(answer, next_page=_next_page(wanted, record, numbers))
 
     def _status(self, key: SubscriptionKey, record: Record, topic: str, content: Content) -> Notification:
         broken = self.registry.broken.get(str(key))
@@ -119,6 +120,15 @@ def _asked(wanted: EventsParameters, record: Record) -> range:
     first = max(wanted.since or 1, record.first_kept)
     last = min(record.number if wanted.until is None else wanted.until, record.number)
     return range(first, min(last, first + MOST_EVENTS - 1) + 1)
+
+
+def _next_page(wanted: EventsParameters, record: Record, numbers: range) -> str:
+    """The query that goes on after ``numbers``, "" when nothing is left. What comes later is another question."""
+    last = record.number if wanted.until is None else min(wanted.until, record.number)
+    if not numbers or numbers[-1] >= last:
+        return ""
+    content = f"&content={wanted.content}" if wanted.content else ""
+    return f"eventsSinceNumber={numbers.stop}&eventsUntilNumber={last}{content}"
 
 
 def _gone_with_retention(wanted: EventsParameters, record: Record) -> list[SubscriptionError]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from hub.domain.change import ResourceChange
+from hub.domain.probe import tested
 from hub.domain.subscription import FilterBy, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Refused
@@ -140,6 +141,10 @@ class Registry:
 
         In steps, between which this registry may be brought up to date.
         """
+        if identity := tested(change):
+            name = str(SubscriptionKey(change.key.tenant, change.key.base, identity))
+            counts = self._known.counts(name, partition_index, change.id)
+            return [(name, self._known.version_of(name))] if counts else []
         faults: list[Fault] = []
         found = yield from self._index.matching(change, faults.append, self.not_events)
         fault_log.record(faults, self.faults)

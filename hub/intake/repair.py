@@ -64,7 +64,7 @@ class RepairService:
     async def resend(self, key: SubscriptionKey, wanted: ResendParameters) -> SentAgain:
         """Send delivered events again (S-190). Raises NotFound for numbers that are not held, Unprocessable when the
         Subscription is not active (S-191) or has no numbers, Gone."""
-        if await self._is_classic(key):
+        if await self.is_classic(key):
             raise Unprocessable("the events of a classic Subscription have no numbers to ask by", code="not-supported")
         for _ in range(MOST_TRIES):
             record, letters = await self.dead_letters(key)
@@ -164,7 +164,8 @@ class RepairService:
             found += consecutive(inside)
         return joined(found)
 
-    async def _is_classic(self, key: SubscriptionKey) -> bool:
+    async def is_classic(self, key: SubscriptionKey) -> bool:
+        """Whether its events have no numbers (S-017). Raises NotFound, Gone."""
         record = await self.record(key)
         (definition,) = await self.subscriptions.definitions([(str(key), record.definition_version)])
         return definition is not None and read_definition(key.base, definition).is_classic

@@ -20,6 +20,7 @@ from hub.fhir.nearest import nearest_canonical
 from hub.fhir.subscriptions import Limits
 from hub.intake.offers import new_id
 from hub.intake.registry import Registry
+from hub.intake.stopping import StopService
 from hub.intake.subscription_rules import (
     reaches_elsewhere,
     refuse,
@@ -64,6 +65,7 @@ class SubscriptionService:
         limits: Limits,
         check_endpoint: Callable[[Subscription], None],
         written: Callable[[], None],
+        stops: StopService,
         *,
         draft_topics: bool,
     ) -> None:
@@ -74,6 +76,7 @@ class SubscriptionService:
         self._limits = limits
         self._check_endpoint = check_endpoint
         self._written = written
+        self._stops = stops
         self._draft_topics = draft_topics
 
     async def register(
@@ -90,10 +93,12 @@ class SubscriptionService:
         refuse_ended(subscription, status)
         since = await self._newest_changes(named)
         definition = self._definition(named, owner, resource, subscription, status, since, fingerprint)
+        stopped = await self._stops.standing(named, subscription)
         put = await self._subscriptions.put(
-            named, subscription, definition, expected_version=0, status=status, verify_anew=True
+            named, subscription, definition, expected_version=0, status=status, verify_anew=True, stopped=stopped
         )
         refuse(put, named)
+        await self._stops.reconcile(named, subscription, stopped)
         self._written()
         return replace(self._fresh(named, put.version, definition, status, warnings), created=True)
 
@@ -164,12 +169,15 @@ class SubscriptionService:
         since = await self._newest_changes(key) if restarts else stored.since
         definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
         expected = record.definition_version if if_match is None else if_match
+        stopped = await self._stops.standing(key, subscription)
         put = await self._subscriptions.put(
-            key, subscription, definition, expected_version=expected, status=status, verify_anew=anew
-        )
+            key, subscription, definition,
+            expected_version=expected, status=status, verify_anew=anew, stopped=stopped,
+        )  # fmt: skip
         if put.code is WriteCode.CONFLICT and if_match is None:
             return None
         refuse(put, key)
+        await self._stops.reconcile(key, subscription, stopped)
         self._written()
         shown = self._fresh(key, put.version, definition, status or present, warnings)
         if kept == resource:

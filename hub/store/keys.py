@@ -24,6 +24,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
 | ``{reg}:log`` | stream | what changed in the registry: subscription, topic, search-parameter or value-set, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
+| ``{reg}:stops`` | hash | ``tenant|base|topic`` or ``tenant||host`` -> since when the operator has stopped it |
 | ``{reg}:params`` | hash | SearchParameters and their versions |
 | ``{reg}:valuesets`` | set | names of the living ValueSets, which are ordinary resources |
 | ``{reg}:valuesets:filled`` | string | there once that set was filled from what an earlier release held |
@@ -45,6 +46,7 @@ LAYOUT_KEY = "hub:layout"
 LAYOUT_VERSION = 1
 REGISTRY_LOG = "{reg}:log"
 TOPICS = "{reg}:topics"
+STOPS = "{reg}:stops"
 SEARCH_PARAMETERS = "{reg}:params"
 VALUE_SETS = "{reg}:valuesets"
 VALUE_SETS_FILLED = "{reg}:valuesets:filled"

@@ -217,3 +217,23 @@ async def test_an_event_of_a_deletion_is_told_without_content(api: Api, inbox: I
     (entry,) = bundle["entry"][1:]
     assert "resource" not in entry and entry["request"]["method"] == "DELETE"
     assert events_of(bundle) == [Event("2", events_of(bundle)[0].timestamp, entry["fullUrl"])]
+
+
+@pytest.mark.parametrize("bounds", ["", "eventsSinceNumber=2", "eventsSinceNumber=2&eventsUntilNumber=4&content=empty"])
+async def test_events_come_in_pages_each_with_a_link_to_the_next(
+    api: Api, told: tuple[str, list[str]], bounds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-187: the lowest first, nothing twice, nothing left out, and the bounds and the content hint go along."""
+    monkeypatch.setattr("hub.intake.progress.MOST_EVENTS", 2)
+    path, pages = f"Subscription/{told[0]}/$events?{bounds}", []
+    while path:
+        bundle = (await api.get(path)).json()
+        pages.append([int(event.number) for event in events_of(bundle)])
+        links = {each["relation"]: each["url"] for each in bundle.get("link", ())}
+        if "next" in links:
+            assert ("content=empty" in links["next"]) is ("content=empty" in bounds)
+        path = links.get("next", "").removeprefix(BASE_URL)
+    last = 4 if "Until" in bounds else COUNT
+    first = 2 if "Since" in bounds else 1
+    assert [number for page in pages for number in page] == list(range(first, last + 1))
+    assert all(len(page) <= 2 for page in pages) and len(pages) > 1

@@ -162,6 +162,23 @@ def test_a_pause_is_told_and_ended(hub_url: str, receiver: Receiver, command: Ca
     until(lambda: receiver.numbers == [1, 2])
 
 
+def test_a_test_event_arrives(hub_url: str, receiver: Receiver, command: Callable[..., str]) -> None:
+    identity = subscribed(hub_url, receiver, "p5")
+    assert command("test", identity).startswith("Basic/hub-test-")
+    until(lambda: receiver.numbers == [1])
+
+
+def test_a_topic_is_stopped_and_started(hub_url: str, receiver: Receiver, command: Callable[..., str]) -> None:
+    identity = subscribed(hub_url, receiver, "p4")
+    told = command("stop", "--topic", TOPIC)
+    assert f"topic {TOPIC}" in told and "concerned" in told
+    change(hub_url, "p4")
+    until(lambda: "1 event numbered" in command("status", identity))
+    assert "its topic is stopped by the operator" in command("status", identity)
+    assert "stopped since" not in command("start", "--topic", TOPIC)
+    until(lambda: receiver.numbers == [1])
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -128,6 +128,8 @@ def test_operations_of_the_base_are_defined_by_the_standard_or_on_the_base_s200(
         {"name": "load", "definition": base + "hub-load"},
         {"name": "process-change", "definition": base + "hub-process-change"},
         {"name": "external-event", "definition": base + "hub-external-event"},
+        {"name": "stop", "definition": base + "hub-stop"},
+        {"name": "start", "definition": base + "hub-start"},
     ]
 
 

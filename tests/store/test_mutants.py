@@ -11,12 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
+from hub.domain.again import Stretch
 from hub.domain.delivery import OutcomeKind
+from hub.domain.subscription import Status
+from hub.domain.transition import Cause
 from hub.store import scripts
 from hub.store.acceptance import Code, Operation
+from hub.store.again import Again, AgainCode
 from hub.store.agenda import CommitCode
 from hub.store.changes import Changes
 from hub.store.client import Store
+from hub.store.life import BY_REQUEST, Life
 from tests.store.factories import PARTITION, Lab, offer
 
 Mutate = Callable[[str, str, str], None]
@@ -137,3 +142,42 @@ async def test_without_the_cursor_check_a_trim_drops_what_waits(lab: Lab, mutate
     await lab.commit(lab.match(1, "a"))
     mutate("trim", "math.min(tonumber(ARGV[2]), m[CURSOR] + 1)", "math.min(tonumber(ARGV[2]), m[NUMBER] + 1)")
     assert await lab.log.trim(lab.name("a"), 10) == 1
+
+
+async def test_without_the_second_look_what_was_asked_for_meanwhile_is_lost(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.settle(hold)
+    mutate("again", "m[AGAIN] ~= ARGV[2] or", "")
+    for asked_at in (7, 8):
+        more = [Stretch(range(1, 2), asked_at)]
+        assert (await Again(lab.store).add(lab.key("a"), [], 0, more, [Status.ACTIVE])).code is AgainCode.OK
+    assert [each.asked_at for each in (await lab.record("a")).again] == [8]
+
+
+async def test_without_the_place_for_pauses_what_is_paused_goes_out(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    mutate("commit", " and m[PAUSED] == 0", "")
+    await Life(lab.store).hold(lab.key("a"), BY_REQUEST, Cause.PAUSED, paused=True)
+    assert (await lab.commit(lab.match(1, "a"))).holds
+
+
+async def test_without_a_raised_fence_a_dropped_dead_letter_is_counted_again(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a", max_count=1)
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.settle(hold, OutcomeKind.REFUSED)
+    (live,) = (await lab.commit(lab.match(2, "a"))).holds
+    mutate("drop", "if m[LEASE] > 0 then m[FENCE], m[LEASE] = m[FENCE] + 1, 0 end", "")
+    await Again(lab.store).drop(lab.key("a"), [], [], [1])
+    assert await lab.settle(live) is True
+    assert (await lab.record("a")).refused == 1, "though there is none"
+
+
+async def test_without_its_own_bound_retention_takes_what_is_to_be_sent_again(lab: Lab, mutate: Mutate) -> None:
+    await lab.activate("a")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    await lab.settle(hold)
+    more = [Stretch(range(1, 2), 7)]
+    await Again(lab.store).add(lab.key("a"), [], 0, more, [Status.ACTIVE])
+    mutate("trim", "if letters == '' then keep", "if false then keep")
+    assert await lab.log.trim(lab.name("a"), 2) == 1
