@@ -42,7 +42,7 @@ def _native(topic: str, content: str, subject: str, endpoint: str) -> dict[str, 
         "status": "requested",
         "reason": "hub bench",
         "topic": topic,
-        "filterBy": [{"resource": "Observation", "filterParameter": "patient", "value": f"Patient/{subject}"}],
+        "filterBy": [{"resourceType": "Observation", "filterParameter": "patient", "value": f"Patient/{subject}"}],
         "channelType": {
             "system": "http://terminology.hl7.org/CodeSystem/subscription-channel-type",
             "code": "rest-hook",

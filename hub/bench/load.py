@@ -79,6 +79,8 @@ class Load:
         while True:
             while self._connections.idle and (number := self._supply()) >= 0:
                 self._send(number)
+            if self._exhausted(time.monotonic_ns()) and sum(self._statuses.values()) == len(self._moments):
+                self._done.set()
             await asyncio.sleep(TICK_SECONDS)
 
     def _supply(self) -> int:
@@ -123,8 +125,6 @@ class Load:
             self._answer_times.append(now - self._moments[number])
         if self._connections.idle and (following := self._supply()) >= 0:
             self._send(following)
-        elif self._exhausted(now) and sum(self._statuses.values()) == len(self._moments):
-            self._done.set()
 
 
 async def handle(job: dict[str, Any]) -> dict[str, Any]:
