@@ -25,25 +25,12 @@ def usage_of(pid: int) -> Usage:
     return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE)
 
 
-def pids_naming(text: str) -> list[int]:
-    """Processes whose command line contains ``text``, this one left out."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-        except OSError:  # it ended meanwhile
-            continue
-        if text.encode() in command and int(path.parent.name) != os.getpid():
-            found.append(int(path.parent.name))
-    return sorted(found)
-
-
 class Watch:
-    """Processor time of several processes between ``begin`` and ``spent``."""
+    """Processor time of several processes since the watch began. On a system without /proc there is none to tell."""
 
     def __init__(self, pids: dict[str, int]) -> None:
-        self._pids = pids
-        self._before = {name: usage_of(pid) for name, pid in pids.items()}
+        self._pids = pids if Path("/proc/self/stat").exists() else {}
+        self._before = {name: usage_of(pid) for name, pid in self._pids.items()}
 
     def spent(self) -> dict[str, dict[str, float]]:
         """For each name: ``cpu_seconds`` since this watch began, ``resident_mib`` now."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hub.bench.child import Child
 from hub.bench.counter import Counter
 from hub.bench.load import Load
 from hub.bench.notifications import read
@@ -140,6 +141,18 @@ async def test_no_more_is_sent_than_the_window_leaves_room_for(tmp_path: Path) -
     told = await served(answer, job)
     assert told["sent"] == 3  # thirty notifications are under way, and none ever arrives
     assert told["begin"] >= began
+
+
+async def test_the_aiohttp_loop_counts_what_was_answered() -> None:
+    pytest.importorskip("aiohttp", reason="needs the extra bench")
+    loop = Child("hub.bench.aiohttp_loop")
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        await loop.start()
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/bare"
+        told = await loop.ask(url=url, connections=2, seconds=0.1)
+        await loop.stop()
+    assert told["answered"] >= 2
 
 
 def plan_from(*arguments: str) -> Any:
