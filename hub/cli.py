@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 import hub
+from hub.bench.options import add_options as add_bench_options
 from hub.cli_life import add_life_commands, hub_of
 from hub.errors import CannotStart
 
@@ -66,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
+
+    bench = commands.add_parser("bench", help="measure throughput and latency on this machine, beside bare baselines")
+    add_bench_options(bench)
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -101,6 +106,12 @@ def _demo(options: argparse.Namespace) -> int:
     from hub.demo.story import tell
 
     return int(asyncio.run(tell(once=options.once)))
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from hub.bench.command import run
+
+    return run(options)
 
 
 if __name__ == "__main__":

@@ -161,14 +161,22 @@ class Evaluator:
 
     async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
         """What is to be committed, by shard, in the order of commits."""
-        by_shard: dict[int, list[Match]] = {}
+        judged: list[tuple[ResourceChange, list[tuple[str, int]]]] = []
+        turn = time.monotonic()
         for known in await self._targets.completed(changes):
-            await asyncio.sleep(0)  # others of this process may have something to do between two changes
+            if time.monotonic() - turn > TURN_SECONDS:  # not after each: a turn of all others may take longer than 16
+                await asyncio.sleep(0)
+                turn = time.monotonic()
             (change,) = await self._targets.completed([known])  # meanwhile somebody may ask for more
-            concerned = await self._concerned(change)
-            included = await self._inclusion.of(change, [name for name, _ in concerned])
+            judged.append((change, await self._concerned(change)))
+        # Together: asked one after the other, each change would wait for the store once, behind the fsyncs of all.
+        included = await asyncio.gather(
+            *(self._inclusion.of(change, [name for name, _ in concerned]) for change, concerned in judged)
+        )
+        by_shard: dict[int, list[Match]] = {}
+        for (change, concerned), taken in zip(judged, included, strict=True):
             for name, version in concerned:
-                match = Match(change.id, name, version, self._partition.index, included.get(name, ()))
+                match = Match(change.id, name, version, self._partition.index, taken.get(name, ()))
                 by_shard.setdefault(self._layout.shard_of(name), []).append(match)
         for matches in by_shard.values():
             matches.sort(key=lambda match: match.place)
