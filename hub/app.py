@@ -21,15 +21,16 @@ from hub.api.repairing import RepairRoutes
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
 from hub.api.stopping import StopRoutes
+from hub.api.signing import SigningRoutes
 from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
 from hub.api.websocket import SocketLimits, WebSocketDoor
-from hub.channels.egress import EgressPolicy, check_endpoint
+from hub.channels.egress import check_endpoint
 from hub.channels.email import Email
 from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
-from hub.channels.sender import CONNECTIONS_PER_HOST, Sender
+from hub.channels.sender import CONNECTIONS_PER_HOST
 from hub.channels.websocket import WebSocketChannel
 from hub.delivery.listening import Listening
 from hub.delivery.round import DeliveryChannel, Round
@@ -58,14 +59,16 @@ from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.search_parameters import SearchParameterService
 from hub.intake.stopping import StopService
+from hub.intake.signing import SigningService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_set_book import ValueSetBook
 from hub.intake.value_sets import load_value_sets
-from hub.offer import limits, mail_server
+from hub.offer import limits, mail_server, sender
 from hub.readiness import DURABILITY_IN_WORDS, readiness
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
+from hub.reading.signing import SigningSecrets
 from hub.security.tokens import Guard, digest, fresh_token
 from hub.settings import Settings
 from hub.store.again import Again
@@ -81,6 +84,7 @@ from hub.store.life import Life
 from hub.store.registry import Registry as RegistryLog
 from hub.store.relay import Relay
 from hub.store.secrets import Secrets
+from hub.store.signing import SigningStore
 from hub.store.sockets import Sockets
 from hub.store.stops import Stops
 from hub.store.subscriptions import Subscriptions
@@ -102,7 +106,7 @@ class Hub:
         self.instance = Instance(settings.data_dir)
         self._embedded = _embedded(settings)
         self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
-        self.sender = Sender(_egress(settings))
+        self.sender = sender(settings)
         self._wire_store()
         self._wire_delivery()
         self._wire_intake()
@@ -115,6 +119,7 @@ class Hub:
         self.subscriptions = Subscriptions(self.store)
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
+        self.signing_store = SigningStore(self.store)
         self.agenda = Agenda(self.store, self.instance.name, batch_wait=timedelta(milliseconds=settings.batch_wait_ms))
         self.catalogue = Catalogue()
         value_sets = ValueSetReader(self.store, self.changes, self.compiler.value_sets)
@@ -126,7 +131,7 @@ class Hub:
         base_urls = {
             version: (settings.base_url_of(version), self.source_base_urls[version]) for version in FhirVersion
         }
-        definitions = DefinitionCache(self.subscriptions)
+        definitions = self.definitions = DefinitionCache(self.subscriptions)
         self.sockets = Sockets(self.store)
         self.listening = Listening(
             secrets.token_hex(8), self.sockets, self.subscriptions, definitions, self.reader, base_urls, self._ring
@@ -147,6 +152,7 @@ class Hub:
             base_urls,
             settings.retry_policy,
             Turns(CONNECTIONS_PER_HOST),
+            SigningSecrets(self.signing_store),
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
 
@@ -273,6 +279,7 @@ class Hub:
             self.settings.source_base_url_of,
             explain,
             RepairRoutes(self.repair, ProbeService(self.intake, self.repair)),
+            SigningRoutes(SigningService(self.subscriptions, self.definitions, self.signing_store)),
         )
         resource_routes = ResourceRoutes(self.intake)
         bundle_routes = BundleRoutes(
@@ -319,11 +326,3 @@ def _embedded(settings: Settings) -> EmbeddedRedis | None:
 
 def _layout(settings: Settings) -> Layout:
     return Layout(settings.partitions, settings.shards)
-
-
-def _egress(settings: Settings) -> EgressPolicy:
-    return EgressPolicy.from_settings(
-        allow_private=settings.allow_private_endpoints,
-        allow_http=settings.allow_http_endpoints,
-        allow=settings.egress_allowed,
-    )

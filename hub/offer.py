@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hub.channels.egress import EgressPolicy
+from hub.channels.sender import Sender
 from hub.channels.smtp import MailServer
 from hub.channels.tls import tls_context
 from hub.fhir.subscriptions import Limits
@@ -42,4 +44,15 @@ def mail_server(settings: Settings) -> MailServer | None:
         user=settings.smtp_user,
         password=settings.smtp_password.get_secret_value(),
         tls=None if settings.smtp_tls == "off" else tls_context(protocols=()),
+    )
+
+
+def sender(settings: Settings) -> Sender:
+    """The client that carries notifications over HTTP, with the operator's rules about whom it may call."""
+    return Sender(
+        EgressPolicy.from_settings(
+            allow_private=settings.allow_private_endpoints,
+            allow_http=settings.allow_http_endpoints,
+            allow=settings.egress_allowed,
+        )
     )

@@ -12,6 +12,7 @@ from hub.api.wire import Answer, if_match, none_match, version_header
 from hub.api.writing import all_well, written
 from hub.beside import beside
 from hub.domain.change import ResourceKey
+from hub.domain.trail import Trail, objection_to_correlation, valid_traceparent
 from hub.errors import Malformed, NotOffered
 from hub.fhir.definitions import definitions
 from hub.fhir.json import read_json
@@ -141,8 +142,16 @@ def request_of(exchange: Exchange) -> Request:
         principal=exchange.principal,
         idempotency_key=_idempotency_key(exchange),
         request_id=exchange.header(b"x-request-id"),
-        correlation=exchange.header(b"x-correlation-id"),
+        trail=_trail(exchange),
     )
+
+
+def _trail(exchange: Exchange) -> Trail:
+    """Raises Malformed for a correlation that could not be carried on; a traceparent that is none is overlooked."""
+    correlation = exchange.header(b"x-correlation-id")
+    if objection := objection_to_correlation(correlation):
+        raise Malformed(objection, code="value")
+    return Trail(correlation, valid_traceparent(exchange.headers.get(b"traceparent", b"").decode("latin-1")))
 
 
 def _repeatable(exchange: Exchange, body: bytes) -> Repeatable:

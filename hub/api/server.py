@@ -13,6 +13,7 @@ from hub.api.exchange import Exchange
 from hub.api.wire import Answer, header, headers_of, internal_fault, refused
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, NotOffered
+from hub.fhir.life_operations import SIGNING
 from hub.fhir.searches import offered
 from hub.security.tokens import Guard
 
@@ -99,5 +100,7 @@ def _methods(address: Address) -> tuple[str, ...]:
 
 def _operation_methods(address: Address) -> tuple[str, ...]:
     if address.type:
+        if address.operation == SIGNING:
+            return ("POST",)
         return (*READS, "POST") if address.type == "Subscription" else ()
     return (*READS, "POST") if address.operation == "versions" else ("POST",)

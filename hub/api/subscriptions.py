@@ -1,4 +1,4 @@
-"""Subscription over HTTP: create, read, vread, update, delete, search, $status, $events, $get-ws-binding-token."""
+"""Subscription over HTTP: create, read, vread, update, delete, search and its operations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hub.api.repairing import RepairRoutes
 from hub.api.resources import request_of
 from hub.api.search_request import asked_of, read_search
 from hub.api.searching import search_answer, select
+from hub.api.signing import SigningRoutes
 from hub.api.wire import Answer, if_match, version_header
 from hub.api.writing import all_well, written
 from hub.domain.subscription import SubscriptionKey
@@ -20,6 +21,7 @@ from hub.errors import Gone, Malformed, NotFound, NotOffered, PreconditionFailed
 from hub.fhir.classic import is_classic
 from hub.fhir.dialects import dialect
 from hub.fhir.json import write_json
+from hub.fhir.life_operations import SIGNING
 from hub.fhir.operations import (
     binding_token_answer,
     binding_token_parameters,
@@ -37,7 +39,9 @@ from hub.intake.subscriptions import ShownSubscription, SubscriptionService
 from hub.store.guards import Guards
 from hub.store.subscriptions import Subscriptions
 
-OFFERED = "create, read, vread, update, delete, search, $status, $events, $explain and $get-ws-binding-token"
+OFFERED = (
+    "create, read, vread, update, delete, search, $status, $events, $explain, $signing-secret and $get-ws-binding-token"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class SubscriptionRoutes:
     source_base_url: Callable[[FhirVersion], str]
     explain: ExplainRoutes
     repair: RepairRoutes
+    signing: SigningRoutes
 
     async def answer(self, exchange: Exchange) -> Answer:
         address = exchange.address
@@ -155,6 +160,8 @@ class SubscriptionRoutes:
             return await self.explain.of_subscription(exchange)
         if address.id and self.repair.serves(address.operation):
             return await self.repair.answer(exchange)
+        if address.operation == SIGNING and address.id:
+            return await self.signing.answer(exchange)
         if exchange.method not in ("GET", "HEAD", "POST"):
             raise NotOffered("operations are called with GET or POST")
         body = await exchange.optional_body() if exchange.method == "POST" else None
@@ -175,7 +182,8 @@ class SubscriptionRoutes:
             return await self._binding_token(exchange, body)
         raise NotFound(
             f"there is no operation ${address.operation} here; there are $status, $explain, $get-ws-binding-token and, "
-            "on an id, $events, $resend, $attempts, $transitions, $dead-letters, $pause, $resume and $test"
+            "on an id, $events, $resend, $attempts, $transitions, $dead-letters, $pause, $resume, $test and "
+            "$signing-secret"
         )
 
     async def _binding_token(self, exchange: Exchange, body: dict[str, Any] | None) -> Answer:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from hub.channels.endpoint import read_endpoint
+from hub.channels.hub_headers import hub_headers
 from hub.channels.outcomes import judge_response
 from hub.channels.response import Failure, Response
 from hub.channels.sender import Sender
@@ -69,7 +70,8 @@ class Message:
         """
         body = self._message(channel, dispatch, delivery_id)
         content_type = channel.content_type or "application/fhir+json"
-        headers = [("Content-Type", content_type), ("X-Request-ID", delivery_id), *channel.headers]
+        own = hub_headers(dispatch, delivery_id, body, self._clock)
+        headers = [("Content-Type", content_type), *own, *channel.headers]
         if any(objection(name, value) for name, value in channel.headers):  # stored under other rules than today's
             response = Response(failure=Failure.NOT_SENDABLE)
         else:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from hub.channels.endpoint import read_endpoint
+from hub.channels.hub_headers import hub_headers
 from hub.channels.outcomes import judge_response
 from hub.channels.response import Failure, Response
 from hub.channels.sender import Sender
@@ -23,7 +24,7 @@ def system_clock() -> datetime:
 
 
 class RestHook:
-    """Delivers by POST. ``clock`` is asked only for a Retry-After that is a date."""
+    """Delivers by POST. ``clock`` is asked for a Retry-After that is a date, and for the time of a signature."""
 
     def __init__(self, sender: Sender, clock: Callable[[], datetime] = system_clock) -> None:
         self._sender = sender
@@ -35,10 +36,10 @@ class RestHook:
         """Send it with the channel's headers (S-151); what came of it, whatever the receiver does.
 
         ``delivery_id`` travels as webhook-id and X-Request-ID: the same on every retry of the same notification
-        (ruling 18).
+        (ruling 18). The trail of the change goes along, and the signatures when there are secrets (SECURITY C4).
         """
         content_type = [("Content-Type", channel.content_type)] if dispatch.body else []
-        headers = [*content_type, ("webhook-id", delivery_id), ("X-Request-ID", delivery_id), *channel.headers]
+        headers = [*content_type, *hub_headers(dispatch, delivery_id, dispatch.body, self._clock), *channel.headers]
         method, url = "POST", channel.endpoint
         if dispatch.update_of:
             method, url = "PUT", f"{channel.endpoint.rstrip('/')}/{dispatch.update_of}"

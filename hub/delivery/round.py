@@ -16,11 +16,13 @@ from hub.delivery.composing import classic_dispatch, compose, delivery_id, event
 from hub.delivery.turns import Turns
 from hub.domain.delivery import Attempt, Dispatch, Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
+from hub.domain.trail import NO_TRAIL, Trail
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError, Unavailable
 from hub.fhir.dialects import dialect
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
+from hub.reading.signing import SigningSecrets
 from hub.store.agenda import Hold, Settlement
 from hub.store.event_log import write_dead_letter
 
@@ -49,34 +51,36 @@ class Round:
     base_urls: dict[FhirVersion, tuple[str, str]]
     policy: RetryPolicy
     turns: Turns
+    signing: SigningSecrets
     jitter: Callable[[], float] = lambda: random.uniform(-1, 1)
 
     async def attempt(self, hold: Hold, since: float) -> Settlement | None:
         """Carry it out. None when there is nothing to write: the store is away or the lease too old to begin."""
         try:
-            hold, outcome = await self._outcome(hold, since)
+            hold, outcome, trail = await self._outcome(hold, since)
         except Unavailable as problem:
             log.warning("an attempt waits for the store", extra={"reason": str(problem)})
             return None
         if outcome is None:
             return None
         verdict = judge(hold.duty, hold.progress, outcome, self.policy, self.jitter())
-        _log_attempt(hold, outcome, verdict)
+        _log_attempt(hold, outcome, verdict, trail)
         dead_letter = _dead_letter(hold, outcome) if verdict.dead_number else ""
         return Settlement(hold, verdict, _remembered(hold, outcome, datetime.now(UTC)), dead_letter)
 
-    async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None]:
+    async def _outcome(self, hold: Hold, since: float) -> tuple[Hold, Outcome | None, Trail]:
         try:
             subscription = await self.definitions.get(hold.subscription, hold.definition_version)
             async with self._turn(subscription):
                 hold = await with_references(self.reader, hold)
-                return hold, await self._send(hold, subscription, since)
+                dispatch = await self._dispatch(hold, subscription)
+                return hold, await self._send(hold, subscription, dispatch, since), dispatch.trail
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
             log.exception("an attempt failed inside the hub", extra={"subscription": hold.subscription})
             detail = f"inside the hub: {type(problem).__name__}"
-            return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail)
+            return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail), NO_TRAIL
 
     def _turn(self, subscription: Subscription) -> AbstractAsyncContextManager[None]:
         """Who opened a socket waits for nobody: sockets share no host, and each has a buffer of its own."""
@@ -84,8 +88,7 @@ class Round:
             return nullcontext()
         return self.turns.of(_host(subscription.channel))
 
-    async def _send(self, hold: Hold, subscription: Subscription, since: float) -> Outcome | None:
-        dispatch = await self._dispatch(hold, subscription)
+    async def _send(self, hold: Hold, subscription: Subscription, dispatch: Dispatch, since: float) -> Outcome | None:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
@@ -99,13 +102,15 @@ class Round:
         events = await events_of(self.reader, hold, subscription.channel.content)
         # a socket passes over numbers that it was sent, but not over those that are asked for again
         numbers, listener = hold.progress.batch if hold.duty is Duty.EVENTS else range(0), hold.progress.listener
+        trail = events[-1].trail if events else NO_TRAIL
+        secrets = await self.signing.get(hold.subscription, hold.signing) if hold.signing else ()
         if subscription.is_classic:
             bare = classic_dispatch(hold.subscription, subscription, events)
-            return replace(bare, numbers=numbers, listener=listener)
+            return replace(bare, numbers=numbers, listener=listener, trail=trail, signing_secrets=secrets)
         base = SubscriptionKey.parse(hold.subscription).base
         notification = compose(hold, subscription, events, datetime.now(UTC))
         body = dialect(base).write_notification(notification, *self.base_urls[base])
-        return Dispatch(body, "", hold.subscription, notification, numbers, listener)
+        return Dispatch(body, "", hold.subscription, notification, numbers, listener, trail, secrets)
 
 
 def _host(channel: Channel) -> str:
@@ -128,7 +133,7 @@ def _deadline(channel: Channel, since: float) -> float:
     return min(float(channel.timeout_seconds), left)
 
 
-def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
+def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict, trail: Trail) -> None:
     numbers = [hold.numbers.start, hold.numbers[-1]] if hold.numbers else None
     log.log(
         logging.INFO if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.UNHEARD) else logging.WARNING,
@@ -143,5 +148,7 @@ def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict) -> None:
             "seconds": round(outcome.duration_seconds, 4),
             "status": str(verdict.status),
             "next_attempt_in_seconds": round(verdict.delay.total_seconds(), 3),
+            "correlation": trail.correlation or None,
+            "traceparent": trail.traceparent or None,
         },
     )

@@ -6,12 +6,13 @@ Subscription. What is due and when follows from the record alone (``store/lua/re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.domain.event import Notification, SubscriptionError
 from hub.domain.subscription import Status
+from hub.domain.trail import NO_TRAIL, Trail
 from hub.domain.transition import Cause
 
 
@@ -48,7 +49,8 @@ class Dispatch:
     A notification Bundle in ``body``. For a classic Subscription (S-012): nothing at all, or a resource, when
     ``update_of`` is its relative reference (``Observation/1``) below the endpoint. ``subscription`` is the name of the
     Subscription (``str(SubscriptionKey)``), ``notification`` what the Bundle says, None for a classic one. ``numbers``
-    are those of its events, ``listener`` says who holds the socket of the subscriber ("" nobody).
+    are those of its events, ``listener`` says who holds the socket of the subscriber ("" nobody). ``trail`` is that of
+    the change behind its newest event. It is signed with each of ``signing_secrets``; with none, not at all.
     """
 
     body: bytes = b""
@@ -57,6 +59,8 @@ class Dispatch:
     notification: Notification | None = None
     numbers: range = range(0)
     listener: str = ""
+    trail: Trail = NO_TRAIL
+    signing_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

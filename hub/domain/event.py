@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from hub.domain.change import Interaction
 from hub.domain.subscription import Content, Status
+from hub.domain.trail import NO_TRAIL, Trail
 
 
 class NotificationType(StrEnum):
@@ -48,6 +49,7 @@ class NotificationEvent:
     interaction: Interaction
     resource: bytes = b""
     additional: tuple[AdditionalContext, ...] = ()
+    trail: Trail = NO_TRAIL
 
     @property
     def reference(self) -> str:

@@ -31,6 +31,7 @@ _KEPT = (
     parameter("kept", "out", 1, "string", "How long they are kept."),
 )
 
+SIGNING = "signing-secret"
 LIFE_OPERATIONS: Mapping[str, LifeOperation] = {
     "resend": LifeOperation(
         "Sends delivered events again, with their numbers, over the channel of the Subscription, after everything "
@@ -43,6 +44,17 @@ LIFE_OPERATIONS: Mapping[str, LifeOperation] = {
             parameter("eventsSinceInstant", "in", 0, "instant", "Nothing older than this."),
             parameter("eventsUntilInstant", "in", 0, "instant", "Nothing younger than this."),
             _OUTCOME,
+        ),
+    ),
+    SIGNING: LifeOperation(
+        "Makes a secret by which the notifications of a Subscription are signed after Standard Webhooks, and tells it "
+        "once. Called again, it makes another; the one before signs beside it for 24 hours.",
+        True,
+        (
+            parameter("stop", "in", 0, "boolean", "true: sign nothing more and forget every secret."),
+            parameter("signed", "out", 1, "boolean", "Whether notifications are signed from now on."),
+            parameter("secret", "out", 0, "string", "whsec_ and base64; it is told this once and never again."),
+            parameter("overlap-until", "out", 0, "instant", "Until when the secrets before this one sign as well."),
         ),
     ),
     "attempts": LifeOperation(

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from hub.domain.change import Occasion, Resource, ResourceKey
+from hub.domain.trail import NO_TRAIL, Trail
 from hub.domain.versions import FhirVersion
 from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
 from hub.fhir.basic_topics import is_topic
@@ -34,7 +35,7 @@ class Request:
     principal: str
     idempotency_key: str = ""
     request_id: str = ""
-    correlation: str = ""
+    trail: Trail = NO_TRAIL
 
     def identity(self, body: bytes) -> tuple[str, str]:
         """(name of the idempotency record, fingerprint of the request); ("", "-") when nothing identifies it.
@@ -55,12 +56,12 @@ class Repeatable:
 
     name: str = ""
     fingerprint: str = "-"
-    correlation: str = ""
+    trail: Trail = NO_TRAIL
     principal: str = ""
 
     @classmethod
     def of(cls, request: Request, body: bytes) -> Repeatable:
-        return cls(*request.identity(body), request.correlation, request.principal)
+        return cls(*request.identity(body), request.trail, request.principal)
 
     def part(self, index: int) -> Repeatable:
         """The same for one entry of a Bundle."""
@@ -172,7 +173,7 @@ def happening(key: ResourceKey, occasion: Occasion, raw: bytes, resource: Resour
         raw,
         idempotency=repeatable.name,
         fingerprint=repeatable.fingerprint,
-        correlation=repeatable.correlation,
+        trail=repeatable.trail,
         principal=repeatable.principal,
         occasion=occasion,
     )
@@ -211,7 +212,7 @@ def _offer(
         idempotency=repeatable.name,
         fingerprint=repeatable.fingerprint,
         hint=meta_hint(body, resource) if body else "",
-        correlation=repeatable.correlation,
+        trail=repeatable.trail,
         identifiers=identifier_tokens(resource),
         condition=condition.token,
         finds=condition.finds,

@@ -100,4 +100,5 @@ def _event(
         additional=tuple(
             AdditionalContext(entry.type, entry.resource_id, shown(entry) if whole else b"") for entry in present
         ),
+        trail=focus.trail,
     )

@@ -9,9 +9,11 @@ from enum import StrEnum
 from typing import Any
 
 from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
+from hub.domain.trail import NO_TRAIL, Trail
 from hub.store.keys import Partition
 from hub.store.occasions import write_occasion
 from hub.store.scripts import Argument
+from hub.store.trails import write_trail
 
 INTERACTIONS = {
     b"c": Interaction.CREATE, b"u": Interaction.UPDATE, b"d": Interaction.DELETE, b"l": Interaction.LOAD,
@@ -70,7 +72,7 @@ class Offer:
     idempotency: str = ""
     fingerprint: str = "-"
     hint: str = ""
-    correlation: str = ""
+    trail: Trail = NO_TRAIL
     identifiers: tuple[str, ...] = ()
     condition: str = ""
     finds: str = ""
@@ -133,7 +135,7 @@ def offer_arguments(offer: Offer) -> list[Argument]:
         1 if offer.idempotency else 0,
         offer.fingerprint,
         offer.hint,
-        offer.correlation,
+        write_trail(offer.trail),
         " ".join(offer.identifiers),
         offer.condition,
         offer.finds,

@@ -74,6 +74,8 @@ class Hold:
     definition_version: int
     progress: Progress
     references: tuple[Reference, ...] | None = None
+    signing: int = 0
+    """Generation of the secrets that its notifications are signed with; 0: they are not signed."""
 
     @property
     def numbers(self) -> range:
@@ -207,13 +209,15 @@ def _settled(item: list[Any]) -> Hold | bool:
 def read_hold(told: list[Any], references: tuple[Reference, ...] | None = None) -> Hold:
     """What a holder is told (``lua/record.lua``)."""
     (name, duty, fence, status, definition, number, cursor, first_kept, frozen, failures, failing_for, refused, singly,
-     held, verified, heartbeat, classic, listener, forgiven, first, last, letters, asked_at) = told  # fmt: skip
+     held, verified, heartbeat, classic, listener, forgiven, first, last, letters, asked_at,
+     signing) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
         duty=_DUTIES[duty],
         fence=fence,
         definition_version=definition,
         references=references,
+        signing=signing,
         progress=Progress(
             status=STATUSES[status],
             number=number,

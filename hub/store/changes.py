@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
+from hub.domain.trail import NO_TRAIL, Trail
 from hub.errors import Fenced
 from hub.store.acceptance import (
     INTERACTIONS,
@@ -29,6 +30,7 @@ from hub.store.entry_cache import EntryCache
 from hub.store.keys import REGISTRY_LOG, VALUE_SETS, Partition
 from hub.store.occasions import read_occasion
 from hub.store.scripts import Argument, Command, script
+from hub.store.trails import read_trail
 
 MOST_PER_ACCEPT = 32
 """Keeps the script under a millisecond (STORE §1.6)."""
@@ -58,7 +60,7 @@ class Entry:
     previous: str
     hint: str
     body: bytes
-    correlation: str = ""
+    trail: Trail = NO_TRAIL
     principal: str = ""
     occasion: Occasion = NO_OCCASION
 
@@ -82,7 +84,7 @@ def read_entry(identity: bytes, fields: Sequence[bytes] | dict[bytes, bytes]) ->
         interaction=INTERACTIONS[pairs[b"o"]],
         previous=pairs[b"p"].decode(),
         hint=pairs[b"h"].decode(),
-        correlation=pairs[b"x"].decode(),
+        trail=read_trail(pairs[b"x"]),
         principal=pairs.get(b"w", b"").decode(),  # entries of earlier releases have neither
         occasion=read_occasion(pairs.get(b"e", b"")),
         body=pairs[b"b"],

@@ -7,7 +7,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | key | type | holds |
 |---|---|---|
 | ``{P}:own`` | hash | owner, incarnation, epoch, until, cur (evaluated upto), last, in, out |
-| ``{P}:chg`` | stream | k Type/id, v version, o interaction, p previous, h hint, x correlation, w who, e event, b |
+| ``{P}:chg`` | stream | k Type/id, v version, o interaction, p previous, h hint, x trail, w who, e event, b |
 | ``{P}:r:Type/id`` | string | head: ``version id interaction`` |
 | ``{P}:b:Type/id`` | hash | an entry that is still the head but has left the stream (ruling 14) |
 | ``{P}:i:…`` | string PX | idempotency record |
@@ -19,6 +19,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:x:…`` | hash | dead letters: event number -> JSON |
 | ``{dK}:a:…`` | list | the last attempts (``attempts.py``) |
 | ``{dK}:s:…`` | hash | definition version -> JSON |
+| ``{dK}:k:…`` | hash | signing secrets: secret -> ms until which it signs, 0 for the newest |
 | ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
 | ``{dK}:t`` | hash | Subscription -> JSON of its last transitions (``life.py``) |
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |

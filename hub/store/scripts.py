@@ -8,12 +8,12 @@ from importlib import resources
 
 SCRIPT_NAMES = (
     "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "listen", "own", "pause",
-    "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "trim", "unbind",
-    "version",
+    "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "sign", "trim",
+    "unbind", "version",
 )  # fmt: skip
 NEEDS_RECORD = {
     *("again", "bind", "claim", "commit", "drop", "listen", "pause", "put", "read", "references", "remove", "resume"),
-    *("settle", "trim", "unbind"),
+    *("settle", "sign", "trim", "unbind"),
 }
 
 Argument = str | bytes | int | float

@@ -24,6 +24,7 @@ from hub.store.conditional_write import WriteCode
 from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, SOCKETS_CHANNEL, shard_key
 from hub.store.scripts import Argument, Command, script
+from hub.store.signing import signing_key
 from hub.store.status_codes import GONE, STATUS_CODES, STATUSES
 
 HEARTBEAT_SHARE = 0.9
@@ -138,7 +139,7 @@ class Subscriptions:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
         keys += [key(shard, name) for key in (log_key, dead_letters_key, attempts_key)]
-        keys += [self._definitions(name), shard_key(shard, "t")]
+        keys += [self._definitions(name), shard_key(shard, "t"), signing_key(shard, name)]
         expected: Argument = "" if expected_version is None else expected_version
         return await self._write(script("remove", keys, [name, expected]), name)
 

@@ -145,7 +145,7 @@ async def test_an_update_keeps_the_socket_and_another_channel_ends_it(lab: Lab, 
 async def test_a_record_written_before_there_were_sockets_is_read_as_before(lab: Lab, sockets: Sockets) -> None:
     await lab.activate("a")
     shorten = (
-        "local m = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])) m[24], m[25], m[26] = nil, nil, nil "
+        "local m = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])) for place = #m, 24, -1 do m[place] = nil end "
         "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(m)) return #m"
     )
     assert await lab.store.send(("EVAL", shorten, 1, "{d0}:m", lab.name("a"))) == [23]

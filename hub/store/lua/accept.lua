@@ -5,7 +5,7 @@
 --      whole is recorded (1/0), fingerprint of the whole,
 --      then for each change: place (a name for it), index of its partition, key (Type/id),
 --      op (create | put | unseen | delete | load | event), expected version ('' = any), idempotency given (1/0), fingerprint,
---      meta hint, correlation, identifier tokens (joined by spaces), condition token ('' = none),
+--      meta hint, trail, identifier tokens (joined by spaces), condition token ('' = none),
 --      what it must find (ids joined by spaces), as of, principal, occasion ('' = none), body,
 --      notice ('' = none): the name by which every process is told in the registry log that this ValueSet changed
 --      op `event`: something happened elsewhere; the head stays, its body is copied when none is given
@@ -38,7 +38,7 @@ end
 
 local function change(i, x)
   return {place = ARGV[i], at = state[tonumber(ARGV[i+1])], key = ARGV[i+2], op = ARGV[i+3], expected = ARGV[i+4],
-          given = ARGV[i+5] == '1', fingerprint = ARGV[i+6], hint = ARGV[i+7], correlation = ARGV[i+8],
+          given = ARGV[i+5] == '1', fingerprint = ARGV[i+6], hint = ARGV[i+7], trail = ARGV[i+8],
           tokens = ARGV[i+9], condition = ARGV[i+10], finds = ARGV[i+11], as_of = ARGV[i+12],
           principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15], notice = ARGV[i+16],
           head = KEYS[x], idem = KEYS[x+1], kept = KEYS[x+2]}
@@ -137,7 +137,7 @@ local function write(c, planned)
   local interaction, version, previous = planned[2], planned[3], planned[4]
   if interaction == 'e' and c.body == '' and previous ~= '-' then c.hint, c.body = held(c, previous) end
   local id = redis.call('XADD', c.at.chg, '*', 'k', c.key, 'v', version, 'o', interaction, 'p', previous,
-    'h', c.hint, 'x', c.correlation, 'w', c.principal, 'e', c.occasion, 'b', c.body)
+    'h', c.hint, 'x', c.trail, 'w', c.principal, 'e', c.occasion, 'b', c.body)
   if interaction ~= 'e' then
     redis.call('SET', c.head, version .. ' ' .. id .. ' ' .. interaction)
     index(c, interaction)

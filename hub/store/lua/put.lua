@@ -14,7 +14,7 @@ local m = read_record(raw)
 local creating = ARGV[2] == '0'
 if creating then
   if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end
-  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0, 0,'','',0,0}
+  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0, 0,'','',0,0,0}
 else
   if not m then return {'ABSENT'} end
   if m[STATUS] == GONE then return {'GONE', m[DEFINITION]} end

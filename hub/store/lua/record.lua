@@ -7,6 +7,7 @@ local MOST, SINGLY, HELD, TIMEOUT, OWNER, CLASSIC = 19, 20, 21, 22, 23, 24 -- CL
 local DEAF, LISTENER = 25, 26 -- DEAF 1: nobody listens, so nothing is due but its own end; LISTENER: who holds its socket, ''
 local AGAIN, FORGIVEN, PAUSED = 27, 28, 29 -- AGAIN: what is to be sent again (again_head); FORGIVEN: dead letters up to here hold nothing back
 -- PAUSED: nothing is sent while it is not 0; a sum of 1 (by request), 2 (its topic is stopped), 4 (its endpoint is stopped)
+local SIGNED = 30 -- generation of its signing secrets; 0 or less: it is not signed
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE, REPEAT = 1, 2, 3, 4, 5
 local MOST_TRANSITIONS = 50
@@ -23,6 +24,7 @@ local function read_record(raw) -- an older record has fewer places, and no plac
   if not m then return nil end
   m[CLASSIC], m[DEAF], m[LISTENER] = m[CLASSIC] or 0, m[DEAF] or 0, m[LISTENER] or ''
   m[AGAIN], m[FORGIVEN], m[PAUSED] = m[AGAIN] or '', m[FORGIVEN] or 0, m[PAUSED] or 0
+  m[SIGNED] = m[SIGNED] or 0
   return m
 end
 
@@ -116,12 +118,12 @@ local function failing_for(m) return m[FAILING_SINCE] > 0 and now - m[FAILING_SI
 
 -- What a holder is told: {sub, duty, fence, status, definition, number, cursor, first kept, frozen, failures,
 --                         failing for ms, refused, singly, held, verified, heartbeat ms, classic, listener, forgiven,
---                         again: first, last, are dead letters, asked at}
+--                         again: first, last, are dead letters, asked at, signed}
 local function told(sub, m)
   local first, last, letters, asked = again_batch(m)
   return {sub, m[DUTY], m[FENCE], m[STATUS], m[DEFINITION], m[NUMBER], m[CURSOR], m[FIRST_KEPT], m[FROZEN],
           m[FAILURES], failing_for(m), m[REFUSED], m[SINGLY], m[HELD], m[VERIFIED], m[HEARTBEAT], m[CLASSIC],
-          m[LISTENER], m[FORGIVEN], first, last, letters, asked}
+          m[LISTENER], m[FORGIVEN], first, last, letters, asked, math.max(m[SIGNED], 0)}
 end
 
 local function put_due(due, changed)
