@@ -32,6 +32,7 @@ from hub.channels.message import Message, process_message_url
 from hub.channels.rest_hook import RestHook
 from hub.channels.sender import CONNECTIONS_PER_HOST
 from hub.channels.websocket import WebSocketChannel
+from hub.delivery.host_memory import HostMemory
 from hub.delivery.listening import Listening
 from hub.delivery.round import DeliveryChannel, Round
 from hub.delivery.turns import Turns
@@ -79,6 +80,7 @@ from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.event_log import EventLog
 from hub.store.guards import Guards
+from hub.store.hosts import Hosts
 from hub.store.keys import Layout, Partition
 from hub.store.life import Life
 from hub.store.registry import Registry as RegistryLog
@@ -105,7 +107,9 @@ class Hub:
         self.compiler = TopicCompiler(self.source_base_urls, ValueSetBook(load_value_sets(settings.valuesets_dir)))
         self.instance = Instance(settings.data_dir)
         self._embedded = _embedded(settings)
-        self.store = Store(self._embedded.url if self._embedded else settings.redis_url, _layout(settings))
+        self.store = Store(
+            self._embedded.url if self._embedded else settings.redis_url, Layout(settings.partitions, settings.shards)
+        )
         self.sender = sender(settings)
         self._wire_store()
         self._wire_delivery()
@@ -145,13 +149,15 @@ class Hub:
             "message": Message(self.sender, base_urls, settings.message_event or DEFAULT_EVENT),
             "websocket": self.websocket,
         }
+        turns = Turns(CONNECTIONS_PER_HOST, settings.max_attempts_in_flight // 2)
+        self.host_memory = HostMemory(turns, Hosts(self.store))
         round_ = Round(
             definitions,
             self.reader,
             channels,
             base_urls,
             settings.retry_policy,
-            Turns(CONNECTIONS_PER_HOST),
+            turns,
             SigningSecrets(self.signing_store),
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
@@ -224,6 +230,7 @@ class Hub:
         )
         load_shipped(self.catalogue, self.settings.topics_dir, self.compiler, [TENANT])
         await self.registry.load()
+        await self.host_memory.recall()
         await self.agenda.resume(range(self.store.layout.shards))
         for partition, evaluator in self.evaluators.items():
             self.supervisor.start(f"evaluator {partition}", evaluator.run)
@@ -235,6 +242,7 @@ class Hub:
         self.supervisor.start("sockets", self.listening.watch)
         self.supervisor.start("delivery", self.worker.run)
         self.supervisor.start("janitor", self.janitor.run)
+        self.supervisor.start("host memory", self.host_memory.run)
 
     async def stop(self) -> None:
         """Let attempts in flight finish, give the partitions back, close the store."""
@@ -322,7 +330,3 @@ def _embedded(settings: Settings) -> EmbeddedRedis | None:
         return None
     fsync = "everysec" if settings.durability == "relaxed" else "always"
     return EmbeddedRedis(settings.data_dir, server=settings.redis_server, fsync=fsync)
-
-
-def _layout(settings: Settings) -> Layout:
-    return Layout(settings.partitions, settings.shards)

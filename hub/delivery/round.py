@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 LEASE_MARGIN_SECONDS = 4.0
 """An attempt ends this long before its lease may end; the script gives 5 s beyond the time-out (record.lua)."""
-SHORTEST_ATTEMPT_SECONDS = 0.5
+NOT_WELL = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses by which a host, not one endpoint on it, says that it cannot take more."""
 
 
 class DeliveryChannel(Protocol):
@@ -92,11 +93,14 @@ class Round:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
-        seconds = _deadline(subscription.channel, since)  # only now: waiting and reading may have taken long
-        if seconds < SHORTEST_ATTEMPT_SECONDS:
+        if not _is_in_time(since):  # only now: waiting and reading may have taken long
             return None
         identity = dispatch.notification.bundle_id if dispatch.notification else delivery_id(hold)
-        return await channel.deliver(subscription.channel, dispatch, delivery_id=identity, deadline_seconds=seconds)
+        seconds = float(subscription.channel.timeout_seconds)
+        outcome = await channel.deliver(subscription.channel, dispatch, delivery_id=identity, deadline_seconds=seconds)
+        if not subscription.is_listened_to:
+            self.turns.told(_host(subscription.channel), well=bool(outcome.status) and outcome.status not in NOT_WELL)
+        return outcome
 
     async def _dispatch(self, hold: Hold, subscription: Subscription) -> Dispatch:
         events = await events_of(self.reader, hold, subscription.channel.content)
@@ -115,7 +119,8 @@ class Round:
 
 def _host(channel: Channel) -> str:
     """Whose attempts wait for each other: a host's, or those of a channel whose endpoints name none (all mail)."""
-    return urlsplit(channel.endpoint).netloc or channel.type
+    parts = urlsplit(channel.endpoint)
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else channel.type
 
 
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:
@@ -127,10 +132,9 @@ def _remembered(hold: Hold, outcome: Outcome, now: datetime) -> Attempt:
     return Attempt(now, hold.duty, hold.numbers, outcome.kind, outcome.status, outcome.error, outcome.duration_seconds)
 
 
-def _deadline(channel: Channel, since: float) -> float:
-    """Seconds this attempt may take: its time-out, or less when the lease is older than usual."""
-    left = since + channel.timeout_seconds + LEASE_MARGIN_SECONDS - time.monotonic()
-    return min(float(channel.timeout_seconds), left)
+def _is_in_time(since: float) -> bool:
+    """Can the attempt still have its whole time-out? With less, a slow receiver would be called a dead one."""
+    return time.monotonic() - since <= LEASE_MARGIN_SECONDS
 
 
 def _log_attempt(hold: Hold, outcome: Outcome, verdict: Verdict, trail: Trail) -> None:

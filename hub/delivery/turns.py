@@ -1,4 +1,10 @@
-"""Turns: how many attempts go to one host at a time, so that a host that hangs cannot use up all of them.
+"""Turns: how many attempts go to one host at a time, so that hosts that hang cannot use up all of them.
+
+Each host has a window: it opens by one with every attempt that went well, and shuts to one attempt at a time with the
+first that did not. Hosts whose last attempt went wrong, and those never tried, share a part of all turns (the
+bulkhead), one after another; so however many of them are dead, the rest is left to hosts that answer. A host that has
+kept an attempt waiting for STALL_SECONDS counts as unproven until it answers, and that attempt no longer counts among
+those that run: many hosts may die in the same moment, and their time-outs are long.
 
 An attempt that waits for its turn takes no room from attempts to other hosts. If its turn comes too late for its lease,
 it is not begun: the Subscription is claimed again.
@@ -7,32 +13,148 @@ it is not begun: the Subscription is claimed again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+FIRST_WINDOW = 2
+STALL_SECONDS = 0.25
+"""Far longer than a receiver takes that answers first and works later, far shorter than what a person would notice."""
+MOST_STALLED = 3
+"""Stalled attempts per attempt that may run; each costs a socket and its bytes."""
+MOST_HOSTS_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class _Host:
+    name: str
+    window: int = FIRST_WINDOW
+    proven: bool = False
+    """Did its last attempt go well."""
+    taken: int = 0
+    waiting: deque[asyncio.Future[bool]] = field(default_factory=deque)
+    """Who waits for a turn; told whether the turn is of the bulkhead."""
+    queued: bool = False
 
 
 class Turns:
-    """``per_host`` attempts at a time to each host; ``taken`` are the turns in use, over all hosts."""
+    """At most ``per_host`` attempts at a time to each host, at most ``most_unproven`` to all unproven ones together.
 
-    def __init__(self, per_host: int) -> None:
+    ``taken`` are the turns in use, over all hosts.
+    """
+
+    def __init__(self, per_host: int, most_unproven: int) -> None:
         self.taken = 0
+        self.taken_by_unproven = 0
+        self._running: dict[asyncio.Future[bool], tuple[_Host, float]] = {}
+        """Turns that have not stalled, the oldest first, and since when (loop time)."""
         self._per_host = per_host
-        self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._interested: dict[str, int] = {}
+        self._most_unproven = max(1, most_unproven)
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._queue: deque[_Host] = deque()
+        """Unproven hosts that have somebody waiting and room in their window, in the order of their turns."""
+        self._changed: dict[str, bool] = {}
 
     @asynccontextmanager
-    async def of(self, host: str) -> AsyncIterator[None]:
-        """Wait for a turn at ``host`` and keep it for the block."""
-        gate = self._hosts.setdefault(host, asyncio.Semaphore(self._per_host))
-        self._interested[host] = self._interested.get(host, 0) + 1
+    async def of(self, name: str) -> AsyncIterator[None]:
+        """Wait for a turn at this host and keep it for the block."""
+        self._notice_stalls()
+        host = self._host(name)
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        host.waiting.append(turn)
+        self._hand_out(host)
         try:
-            async with gate:
-                self.taken += 1
-                try:
-                    yield
-                finally:
-                    self.taken -= 1
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it had its turn already
+                self._give_back(host, turn)
+            else:
+                host.waiting.remove(turn)
+            self._forget_some()
+            raise
+        try:
+            yield
         finally:
-            self._interested[host] -= 1
-            if not self._interested[host]:
-                del self._interested[host], self._hosts[host]
+            self._give_back(host, turn)
+            self._forget_some()
+
+    def told(self, name: str, *, well: bool) -> None:
+        """How an attempt at this host went."""
+        host = self._host(name)
+        if host.proven is not well:
+            host.proven = self._changed[name] = well
+        host.window = min(host.window + 1, self._per_host) if well else 1
+        self._hand_out(host)
+
+    def remember(self, proven: Iterable[str]) -> None:
+        """The hosts whose last attempt went well before this process began."""
+        for name in proven:
+            self._host(name).proven = True
+        self._forget_some()
+
+    def take_changes(self) -> dict[str, bool]:
+        """The hosts that became proven (True) or unproven since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def room(self, most: int) -> int:
+        """How many more attempts may run when ``most`` may at a time."""
+        self._notice_stalls()
+        return min(most - len(self._running), most * (1 + MOST_STALLED) - self.taken)
+
+    def _notice_stalls(self) -> None:
+        while self._running:
+            turn, (host, since) = next(iter(self._running.items()))
+            if turn.get_loop().time() - since < STALL_SECONDS:
+                break
+            del self._running[turn]
+            if host.proven:
+                host.proven = self._changed[host.name] = False
+
+    def _host(self, name: str) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(name, min(FIRST_WINDOW, self._per_host))
+        self._hosts.move_to_end(name)
+        return host
+
+    def _hand_out(self, host: _Host) -> None:
+        while host.proven and host.waiting and host.taken < host.window:
+            self._give(host, in_bulkhead=False)
+        self._queue_up(host)
+        while self._queue and self.taken_by_unproven < self._most_unproven:
+            first = self._queue.popleft()
+            first.queued = False
+            if first.proven:
+                self._hand_out(first)
+            elif first.waiting and first.taken < first.window:
+                self._give(first, in_bulkhead=True)
+                self._queue_up(first)
+
+    def _queue_up(self, host: _Host) -> None:
+        if not host.queued and not host.proven and host.waiting and host.taken < host.window:
+            host.queued = True
+            self._queue.append(host)
+
+    def _give(self, host: _Host, *, in_bulkhead: bool) -> None:
+        host.taken += 1
+        self.taken += 1
+        self.taken_by_unproven += in_bulkhead
+        turn = host.waiting.popleft()
+        self._running[turn] = (host, turn.get_loop().time())
+        turn.set_result(in_bulkhead)
+
+    def _give_back(self, host: _Host, turn: asyncio.Future[bool]) -> None:
+        host.taken -= 1
+        self.taken -= 1
+        self.taken_by_unproven -= turn.result()
+        self._running.pop(turn, None)
+        self._hand_out(host)
+
+    def _forget_some(self) -> None:
+        while len(self._hosts) > MOST_HOSTS_REMEMBERED:
+            name, oldest = next(iter(self._hosts.items()))
+            if oldest.taken or oldest.waiting:
+                break
+            del self._hosts[name]

@@ -1,8 +1,8 @@
 """The delivery worker: claims what is due, carries out attempts, settles them in batches.
 
-At most ``most_in_flight`` attempts run in one process, and so many to one host (``turns``). When stopped, it claims
-nothing more, gives the attempts in flight a while to finish, and leaves the rest to their leases. A kill -9 costs one
-lease time and no event.
+At most ``most_in_flight`` attempts run in one process, those that stalled aside, and so many to one host (``turns``).
+When stopped, it claims nothing more, gives the attempts in flight a while to finish, and leaves the rest to their
+leases. A kill -9 costs one lease time and no event.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class DeliveryWorker:
     @property
     def has_room(self) -> bool:
         waiting = len(self._attempts) - self._round.turns.taken
-        room = self._round.turns.taken < self._most_in_flight and waiting < self._most_in_flight * MOST_WAITING_PER_TURN
-        return room and not self._stopping
+        room = self._round.turns.room(self._most_in_flight) > 0
+        return room and waiting < self._most_in_flight * MOST_WAITING_PER_TURN and not self._stopping
 
     @property
     def in_flight(self) -> int:
@@ -92,7 +92,7 @@ class DeliveryWorker:
 
     async def _claim(self, shards: Sequence[int]) -> list[Hold]:
         since = time.monotonic()
-        room = max(1, (self._most_in_flight - self._round.turns.taken) // len(shards))
+        room = max(1, self._round.turns.room(self._most_in_flight) // len(shards))
         holds = await self._agenda.claim(shards, min(MOST_PER_CLAIM, room))
         self.take(holds, since)
         return holds

@@ -31,6 +31,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{reg}:valuesets:filled`` | string | there once that set was filled from what an earlier release held |
 | ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
 | ``hub:binding:…`` | string PX | digest of a binding token -> JSON of who asked for it and for which Subscriptions |
+| ``hub:hosts`` | zset | hosts whose last attempt went well -> ms at which they began to be |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
 """
 
