@@ -22,7 +22,9 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
         self._written = True
         self._transport: asyncio.Transport | None = None
-        self._descriptor = -1
+        self._poll = _Poll()
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.opened_at = self._loop.time()
 
     async def exchange(self, request: bytes, deadline: float) -> Response:
@@ -37,15 +39,30 @@ class Connection(asyncio.Protocol):
         self._reader.expect()
         waiter: asyncio.Future[Response] = self._loop.create_future()
         self._waiter = waiter
-        timer = self._loop.call_at(deadline, self._end, Failure.TIMED_OUT)
+        self._end_by(deadline)
         try:
             transport.write(request)
             return await waiter
         except asyncio.CancelledError:
             self.abort()
             raise
-        finally:
-            timer.cancel()
+
+    def _end_by(self, deadline: float) -> None:
+        """One timer serves many exchanges: making and cancelling one for each would cost more than reading answers."""
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:  # of an earlier exchange
+            self._end_by(self._deadline)
+        else:
+            self._end(Failure.TIMED_OUT)
 
     @property
     def reusable(self) -> bool:
@@ -59,7 +76,7 @@ class Connection(asyncio.Protocol):
         Asks the kernel, because the event loop may not have come round to it; writing on such a connection would lose
         the request without a trace.
         """
-        return self._is_closing or _readable(self._descriptor)
+        return self._is_closing or self._poll.readable()
 
     def abort(self) -> None:
         """Close at once; what is unwritten is dropped."""
@@ -96,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # pause_writing is to tell that something is unwritten; TLS transports compare with >=, the others with >.
         self._transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
-        self._descriptor = transport.get_extra_info("socket").fileno()
+        self._poll.watch(transport.get_extra_info("socket").fileno())
 
     def pause_writing(self) -> None:
         self._written = False
@@ -119,14 +136,26 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, reason: Exception | None) -> None:
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._reader.end()
         self._settle(Failure.TLS_FAILED if isinstance(reason, ssl.SSLError) else Failure.CONNECTION_LOST)
         self._on_lost(self)
 
 
-def _readable(descriptor: int) -> bool:
-    if not hasattr(select, "poll"):
-        return bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+class _Poll:
+    """Asks the kernel about one descriptor, beside the event loop."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._poll = select.poll() if hasattr(select, "poll") else None
+
+    def watch(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        if self._poll is not None:
+            self._poll.register(descriptor, select.POLLIN)
+
+    def readable(self) -> bool:
+        if self._poll is not None:
+            return bool(self._poll.poll(0))
+        return bool(select.select([self._descriptor], [], [], 0)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from hub import __version__
 from hub.channels.endpoint import Endpoint
@@ -21,20 +22,29 @@ def encode_request(
     User-Agent and Accept are added when ``headers`` does not give them. Raises ValueError for a header that would
     corrupt the request; the message holds no value.
     """
-    given = [(_text(name), _text(value)) for name, value in headers]
-    names = {name.lower() for name, _ in given}
-    if not names.isdisjoint(FRAMING):
-        raise ValueError("a header of the sender's own was given")
-    if not all(TOKEN.fullmatch(name) and VALUE.fullmatch(value) for name, value in given):
-        raise ValueError("a header name or value cannot be sent")
-    lines = [f"{method} {endpoint.target} HTTP/1.1", f"Host: {endpoint.authority}"]
+    names, lines = set[str](), list[str]()
+    for name, value in headers:
+        name, value = _text(name), _text(value)
+        names.add(_sendable(name))
+        if not VALUE.fullmatch(value):
+            raise ValueError("a header value cannot be sent")
+        lines.append(f"{name}: {value}\r\n")
+    start = f"{method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
     if "user-agent" not in names:
-        lines.append(f"User-Agent: {USER_AGENT}")
+        start += f"User-Agent: {USER_AGENT}\r\n"
     if "accept" not in names:
-        lines.append(f"Accept: {ACCEPT}")
-    lines += [f"{name}: {value}" for name, value in given]
-    lines.append(f"Content-Length: {len(body)}\r\n\r\n")
-    return "\r\n".join(lines).encode("ascii") + body
+        start += f"Accept: {ACCEPT}\r\n"
+    return f"{start}{''.join(lines)}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+
+
+@lru_cache(maxsize=1024)  # the same few names with every notification
+def _sendable(name: str) -> str:
+    """The name in lower case; raises ValueError."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError("a header name cannot be sent")
+    if name.lower() in FRAMING:
+        raise ValueError("a header of the sender's own was given")
+    return name.lower()
 
 
 def _text(part: HeaderText) -> str:

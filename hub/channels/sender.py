@@ -12,7 +12,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from hub.channels.connection import Connection
 from hub.channels.egress import EgressPolicy, Resolver, check_endpoint, permitted_addresses, system_resolver
@@ -84,7 +83,9 @@ class Sender:
             response = Response(failure=Failure.NOT_SENDABLE)
         except AttemptFailed as failed:
             response = Response(failure=Failure.SENDER_CLOSED if self._closed else failed.failure)
-        return replace(response, duration_seconds=loop.time() - started)
+        return Response(
+            response.status, response.headers, response.body, response.failure, duration_seconds=loop.time() - started
+        )
 
     async def aclose(self) -> None:
         """Cut every attempt and connection and wait until they have ended; safe to call twice."""
@@ -99,7 +100,10 @@ class Sender:
             raise AttemptFailed(Failure.SENDER_CLOSED)
         lane = self.pool.enter((endpoint.scheme, endpoint.host, endpoint.port))
         try:
-            await self._take_slot(lane, deadline)
+            if lane.slots.locked():  # else no timeout is needed: it would cost more than the rest of it
+                await self._take_slot(lane, deadline)
+            else:
+                await lane.slots.acquire()
             try:
                 connection = self.pool.take(lane) or await self._open(endpoint, deadline)
                 response = await connection.exchange(request, deadline)
@@ -111,9 +115,6 @@ class Sender:
             self.pool.leave(lane)
 
     async def _take_slot(self, lane: Lane, deadline: float) -> None:
-        if not lane.slots.locked():  # the usual case: a timeout would cost more than the rest of it
-            await lane.slots.acquire()
-            return
         async with self._within(deadline, Failure.TIMED_OUT):
             await lane.slots.acquire()
 
