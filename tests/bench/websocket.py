@@ -228,6 +228,9 @@ class HubUnderTest:
         self.process.wait()
         self._log.close()
 
+    def log(self) -> str:
+        return Path(self._log.name).read_text(encoding="utf-8")
+
     def resident(self) -> float:
         """MiB."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
