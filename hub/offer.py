@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 from hub.channels.egress import EgressPolicy
 from hub.channels.sender import Sender
 from hub.channels.smtp import MailServer
 from hub.channels.tls import tls_context
 from hub.fhir.subscriptions import Limits
 from hub.settings import Settings
+
+EVERY_HOST = ""
 
 
 def limits(settings: Settings) -> Limits:
@@ -49,10 +54,33 @@ def mail_server(settings: Settings) -> MailServer | None:
 
 def sender(settings: Settings) -> Sender:
     """The client that carries notifications over HTTP, with the operator's rules about whom it may call."""
+    tls, tls_by_host = _tls(settings)
     return Sender(
         EgressPolicy.from_settings(
             allow_private=settings.allow_private_endpoints,
             allow_http=settings.allow_http_endpoints,
             allow=settings.egress_allowed,
-        )
+        ),
+        tls=tls,
+        tls_by_host=tls_by_host,
     )
+
+
+def _tls(settings: Settings) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
+    """How receivers are verified and what they are shown: for all, and for single hosts. Raises CannotStart."""
+    authorities, certificates = _by_host(settings.egress_ca), _by_host(settings.egress_client_cert)
+    made = {
+        host: tls_context(
+            ca=authorities.get(host, authorities.get(EVERY_HOST)),
+            client_cert=certificates.get(host, certificates.get(EVERY_HOST)),
+        )
+        for host in {EVERY_HOST, *authorities, *certificates}
+    }
+    return made.pop(EVERY_HOST), made
+
+
+def _by_host(written: str) -> dict[str, Path]:
+    """``path`` and ``host=path``, separated by commas, by host; EVERY_HOST is what a path alone is for."""
+    entries = filter(None, (each.strip() for each in written.split(",")))
+    pairs = (each.rpartition("=") for each in entries)
+    return {host.strip().lower(): Path(path.strip()) for host, _, path in pairs}

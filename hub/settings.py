@@ -75,6 +75,16 @@ class Settings(BaseSettings):
         "",
         description="Hosts and CIDR ranges that notifications may go to, separated by commas. Empty: every public one.",
     )
+    egress_ca: str = Field(
+        "",
+        description="Files (PEM) of authorities that receivers may be certified by, beside the system's: a path for "
+        "all, `host=path` for one host, separated by commas.",
+    )
+    egress_client_cert: str = Field(
+        "",
+        description="Files (PEM: certificate and key) shown to receivers that ask who calls: a path for all, "
+        "`host=path` for one host, separated by commas.",
+    )
     retry_initial_ms: int = Field(
         1000, ge=1, description="Wait after the first failed attempt, milliseconds; doubles each time."
     )
