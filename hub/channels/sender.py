@@ -117,6 +117,9 @@ class Sender:
     async def _take_slot(self, lane: Lane, deadline: float) -> None:
         async with self._within(deadline, Failure.TIMED_OUT):
             await lane.slots.acquire()
+        if asyncio.get_running_loop().time() >= deadline:  # the slot came with the end of another's time and of ours
+            lane.slots.release()
+            raise AttemptFailed(Failure.TIMED_OUT)
 
     async def _open(self, endpoint: Endpoint, deadline: float) -> Connection:
         async with self._within(deadline, Failure.NAME_NOT_RESOLVED):
