@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from hub.channels.egress import EgressPolicy
+from hub.channels.proxy import read_proxy
 from hub.channels.sender import Sender
 from hub.channels.smtp import MailServer
 from hub.channels.tls import tls_context
@@ -63,6 +64,7 @@ def sender(settings: Settings) -> Sender:
         ),
         tls=tls,
         tls_by_host=tls_by_host,
+        proxy=read_proxy(settings.egress_proxy),
     )
 
 

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         "",
         description="Hosts and CIDR ranges that notifications may go to, separated by commas. Empty: every public one.",
     )
+    egress_proxy: str = Field(
+        "",
+        description="Proxy (`http://host:port`) through which notifications go, by CONNECT. It resolves names and "
+        "must refuse internal addresses. Empty: none; no other variable is read.",
+    )
     egress_ca: str = Field(
         "",
         description="Files (PEM) of authorities that receivers may be certified by, beside the system's: a path for "

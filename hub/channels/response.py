@@ -16,6 +16,8 @@ class Failure(StrEnum):
     BLOCKED_ADDRESS = "blocked-address"
     NAME_NOT_RESOLVED = "name-not-resolved"
     CONNECTION_FAILED = "connection-failed"
+    PROXY_REFUSED = "proxy-refused"
+    """The operator's proxy opened no way to the receiver."""
     TLS_FAILED = "tls-failed"
     TIMED_OUT = "timed-out"
     CONNECTION_LOST = "connection-lost"

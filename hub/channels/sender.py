@@ -17,6 +17,7 @@ from hub.channels.connection import Connection
 from hub.channels.egress import EgressPolicy, Resolver, check_endpoint, permitted_addresses, system_resolver
 from hub.channels.endpoint import Endpoint
 from hub.channels.pool import Lane, Pool
+from hub.channels.proxy import Proxy, tunnel
 from hub.channels.request import HeaderText, encode_request
 from hub.channels.response import AttemptFailed, Failure, Response
 from hub.channels.tls import tls_context
@@ -27,14 +28,17 @@ IDLE_LIMIT = 512
 IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which common servers (uvicorn, Node.js) close: the hub should be the first to hang up."""
 ADDRESSES_TRIED = 4
+LEAST_SECONDS = 0.01
+"""With less left nothing is sent: the receiver would have it, and the hub no answer."""
 
 
 class Sender:
     """Posts notifications; safe to use from many tasks of one event loop.
 
     ``tls`` verifies receivers (``tls.tls_context()``), ``tls_by_host`` replaces it for single hosts (client
-    certificates). ``resolve`` finds the addresses of a name. ``connections_per_host`` caps attempts and connections of
-    one (scheme, host, port); more attempts wait, and waiting counts towards their deadline.
+    certificates). ``resolve`` finds the addresses of a name; with a ``proxy`` nothing is resolved, it opens a tunnel.
+    ``connections_per_host`` caps attempts and connections of one (scheme, host, port); more attempts wait, and waiting
+    counts towards their deadline.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Sender:
         tls: ssl.SSLContext | None = None,
         tls_by_host: Mapping[str, ssl.SSLContext] | None = None,
         resolve: Resolver = system_resolver,
+        proxy: Proxy | None = None,
         connections_per_host: int = CONNECTIONS_PER_HOST,
         idle_limit: int = IDLE_LIMIT,
         idle_seconds: float = IDLE_SECONDS,
@@ -52,6 +57,7 @@ class Sender:
         self._tls = tls or tls_context()
         self._tls_by_host = dict(tls_by_host or {})
         self._resolve = resolve
+        self._proxy = proxy
         self.pool = Pool(per_host=connections_per_host, idle_limit=idle_limit, idle_seconds=idle_seconds)
         self._waits: set[asyncio.Timeout] = set()
         self._closed = False
@@ -117,14 +123,17 @@ class Sender:
     async def _take_slot(self, lane: Lane, deadline: float) -> None:
         async with self._within(deadline, Failure.TIMED_OUT):
             await lane.slots.acquire()
-        if asyncio.get_running_loop().time() >= deadline:  # the slot came with the end of another's time and of ours
+        if asyncio.get_running_loop().time() > deadline - LEAST_SECONDS:
             lane.slots.release()
             raise AttemptFailed(Failure.TIMED_OUT)
 
     async def _open(self, endpoint: Endpoint, deadline: float) -> Connection:
-        async with self._within(deadline, Failure.NAME_NOT_RESOLVED):
-            addresses = await permitted_addresses(endpoint, self.policy, self._resolve)
-        connection = await self._connect(endpoint, addresses[:ADDRESSES_TRIED], deadline)
+        if self._proxy:
+            connection = await self._connect_to("", endpoint, deadline)
+        else:
+            async with self._within(deadline, Failure.NAME_NOT_RESOLVED):
+                addresses = await permitted_addresses(endpoint, self.policy, self._resolve)
+            connection = await self._connect(endpoint, addresses[:ADDRESSES_TRIED], deadline)
         if self._closed:
             connection.abort()
             raise AttemptFailed(Failure.SENDER_CLOSED)
@@ -145,14 +154,18 @@ class Sender:
         raise AttemptFailed(failure)
 
     async def _connect_to(self, address: str, endpoint: Endpoint, deadline: float) -> Connection:
-        """Connect to this very address; TLS is checked against the name in the URL."""
+        """Connect to this very address, or through the proxy; TLS is checked against the name in the URL."""
         tls = self._tls_by_host.get(endpoint.host, self._tls) if endpoint.scheme == "https" else None
         server_name = endpoint.host if tls else None
         async with self._within(deadline, Failure.TIMED_OUT):
             try:
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    self.pool.new_connection, address, endpoint.port, ssl=tls, server_hostname=server_name
-                )
+                if self._proxy:
+                    connection = self.pool.new_connection()
+                    await tunnel(self._proxy, endpoint, connection, tls)
+                else:
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        self.pool.new_connection, address, endpoint.port, ssl=tls, server_hostname=server_name
+                    )
             except ssl.SSLError as error:
                 raise AttemptFailed(Failure.TLS_FAILED) from error
             except OSError as error:
