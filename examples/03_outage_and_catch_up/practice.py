@@ -22,7 +22,7 @@ class Practice:
         self.table: list[tuple[int, str]] = []
         self.secret = ""
         self.repeats = self.forged = 0
-        self.told_count = 0
+        self.count_at_handshake = 0
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self._lock = threading.Lock()
@@ -64,7 +64,8 @@ class Practice:
         """Use what a notification, or the answer to $events, says; each number once and in order."""
         status = bundle["entry"][0]["resource"]
         with self._lock:
-            self.told_count = int(status["eventsSinceSubscriptionStart"])
+            if status["type"] == "handshake":
+                self.count_at_handshake = int(status["eventsSinceSubscriptionStart"])
             for event in status.get("notificationEvent", ()):
                 number = int(event["eventNumber"])
                 if number <= self.last_number:

@@ -107,7 +107,7 @@ def long_outage(practice: Practice, subscription: str) -> None:
     written = ask("GET", f"Subscription/{subscription}")
     ask("PUT", f"Subscription/{subscription}", written | {"status": "requested"})
     wait_until(lambda: status_of(subscription)["status"] == "active", "active after requested")
-    print(f"  it PUTs requested; the hub shakes hands ({practice.told_count} events so far): active")
+    print(f"  it PUTs requested; the hub shakes hands ({practice.count_at_handshake} events so far): active")
     start_encounter(7)
     wait_until(lambda: practice.last_number >= 7, "event 7")
 
