@@ -16,7 +16,7 @@ from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.transition import Cause, Transition
 from hub.errors import Conflict, Gone, NotFound, Unprocessable
 from hub.fhir.repair_request import ResendParameters
-from hub.reading.definitions import read_definition
+from hub.reading.definitions import living, read_definition
 from hub.store.again import Again, AgainCode, AgainReply
 from hub.store.attempts import Attempts
 from hub.store.event_log import DeadLetter, EventLog
@@ -114,12 +114,7 @@ class RepairService:
 
     async def record(self, key: SubscriptionKey) -> Record:
         """The live side of one that is there. Raises NotFound, Gone."""
-        (record,) = await self.subscriptions.records([str(key)])
-        if record is None:
-            raise NotFound(f"Subscription/{key.id} is not known here")
-        if record.status is None:
-            raise Gone(f"Subscription/{key.id} was deleted")
-        return record
+        return (await living(self.subscriptions, key))[0]
 
     async def _send(
         self,
@@ -166,9 +161,8 @@ class RepairService:
 
     async def is_classic(self, key: SubscriptionKey) -> bool:
         """Whether its events have no numbers (S-017). Raises NotFound, Gone."""
-        record = await self.record(key)
-        (definition,) = await self.subscriptions.definitions([(str(key), record.definition_version)])
-        return definition is not None and read_definition(key.base, definition).is_classic
+        _, definition = await living(self.subscriptions, key)
+        return read_definition(key.base, definition).is_classic
 
 
 def waiting_in(record: Record) -> range:
