@@ -20,8 +20,8 @@ from hub.api.pages import application
 from hub.api.repairing import RepairRoutes
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
-from hub.api.stopping import StopRoutes
 from hub.api.signing import SigningRoutes
+from hub.api.stopping import StopRoutes
 from hub.api.subscriptions import SubscriptionRoutes
 from hub.api.topics import DefinitionRoutes
 from hub.api.versions import SystemRoutes
@@ -59,8 +59,8 @@ from hub.intake.repair import RepairService
 from hub.intake.retention import Janitor
 from hub.intake.reverse_includes import ReverseIncludes
 from hub.intake.search_parameters import SearchParameterService
-from hub.intake.stopping import StopService
 from hub.intake.signing import SigningService
+from hub.intake.stopping import StopService
 from hub.intake.subscriptions import SubscriptionService
 from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_set_book import ValueSetBook
