@@ -115,9 +115,10 @@ class Lanes:
     async def _connected(self, connection: AbstractConnection) -> None:
         """Nothing travels on a new connection before it is known that the store is not a former state of itself."""
         await connection.on_connect()
-        if calls := self._witness.calls():
-            await connection.send_packed_command(connection.pack_commands(calls))
-            self._witness.judge([await connection.read_response() for _ in calls])
+        questions = self._witness.questions()
+        if questions.calls:
+            await connection.send_packed_command(connection.pack_commands(questions.calls))
+            self._witness.judge(questions, [await connection.read_response() for _ in questions.calls])
         if self._witness.pauses:
             raise RedisConnectionError("the store went backwards")
 

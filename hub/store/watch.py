@@ -41,8 +41,9 @@ class Watch:
         witness.store = name.decode()
         if not witness.restore(self._file):
             log.warning("this is another store than last time, or it lost everything: nothing of that one is here")
-        if calls := witness.calls():
-            witness.judge(await self._store.send(*calls))
+        questions = witness.questions()
+        if questions.calls:
+            witness.judge(questions, await self._store.send(*questions.calls))
         await self._share()
 
     async def run(self) -> None:

@@ -44,6 +44,14 @@ class Backwards:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The newest change known of each partition, and the commands that ask for them."""
+
+    marks: tuple[tuple[Partition, ChangeId], ...]
+    calls: tuple[Command, ...]
+
+
 class Witness:
     """One per store. ``backwards`` is what stands still until ``hub doctor`` has repaired it."""
 
@@ -61,22 +69,24 @@ class Witness:
         if mark is None or change > mark:
             self._marks[partition] = change
 
-    def calls(self) -> list[Command]:
-        """What a new connection is asked."""
-        return [
+    def questions(self) -> Questions:
+        """What a new connection is asked. Only this is judged: what is seen meanwhile may be newer than the answers."""
+        marks = [(partition, mark) for partition, mark in self._marks.items() if partition not in self.backwards]
+        calls: list[Command] = [
             command
-            for partition, mark in self._watched()
+            for partition, mark in marks
             for command in (
                 ("HGET", partition.key("own"), "last"),
                 ("XRANGE", partition.key("chg"), str(mark), str(mark)),
                 ("XRANGE", partition.key("chg"), "-", "+", "COUNT", 1),
             )
         ]
+        return Questions(tuple(marks), tuple(calls))
 
-    def judge(self, replies: Sequence[Any]) -> bool:
-        """Whether these answers to ``calls`` show that it went backwards; then it is noted."""
+    def judge(self, questions: Questions, replies: Sequence[Any]) -> bool:
+        """Whether these answers show that it went backwards; then it is noted."""
         noticed = False
-        for place, (partition, mark) in enumerate(self._watched()):
+        for place, (partition, mark) in enumerate(questions.marks):
             last, found, first = replies[place * CALLS_PER_MARK : (place + 1) * CALLS_PER_MARK]
             newest = last.decode() if last else ""
             retired = not first or ChangeId.parse(first[0][0].decode()) > mark
@@ -132,9 +142,6 @@ class Witness:
         for name, mark in told["marks"].items():
             self.saw(read_partition(name), ChangeId.parse(mark))
         return True
-
-    def _watched(self) -> list[tuple[Partition, ChangeId]]:
-        return [(partition, mark) for partition, mark in self._marks.items() if partition not in self.backwards]
 
 
 def read_partition(name: str) -> Partition:

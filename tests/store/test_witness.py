@@ -133,3 +133,17 @@ async def test_another_store_is_not_taken_for_a_former_state(server: Server, lif
     await next_watch.start()
     assert next_watch.problems == []
     await next_life.close()
+
+
+async def test_what_is_seen_while_the_store_is_asked_is_not_judged_by_the_older_answer(
+    server: Server, life: tuple[Store, Watch]
+) -> None:
+    """Other connections go on while a new one asks: the answer may lie before what they have just stored."""
+    store, _ = life
+    await put(store, "a")
+    witness = store.witness
+    questions = witness.questions()
+    replies = await store.send(*questions.calls)
+    await put(store, "b")
+    assert not witness.judge(questions, replies)
+    assert not witness.backwards
