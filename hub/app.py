@@ -16,7 +16,7 @@ from hub.api.explaining import ExplainRoutes
 from hub.api.metadata import metadata_answer
 from hub.api.operation_definitions import OperationDefinitionRoutes
 from hub.api.origins import Origins
-from hub.api.pages import application
+from hub.api.pages import application, health
 from hub.api.repairing import RepairRoutes
 from hub.api.resources import ResourceRoutes
 from hub.api.server import FhirServer, Routes
@@ -39,6 +39,7 @@ from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
 from hub.domain.versions import FhirVersion
+from hub.durability import confirmation, durability_in_words, embedded_redis
 from hub.fhir.messages import DEFAULT_EVENT
 from hub.fhir.operations import websocket_url_of
 from hub.instance import Instance
@@ -66,7 +67,7 @@ from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
 from hub.intake.value_set_book import ValueSetBook
 from hub.intake.value_sets import load_value_sets
 from hub.offer import limits, mail_server, sender
-from hub.readiness import DURABILITY_IN_WORDS, readiness
+from hub.readiness import readiness
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
 from hub.reading.signing import SigningSecrets
@@ -77,9 +78,9 @@ from hub.store.agenda import Agenda
 from hub.store.attempts import Attempts
 from hub.store.changes import Changes
 from hub.store.client import Store
-from hub.store.embedded import EmbeddedRedis
 from hub.store.event_log import EventLog
 from hub.store.guards import Guards
+from hub.store.hints import Hints
 from hub.store.hosts import Hosts
 from hub.store.keys import Layout, Partition
 from hub.store.life import Life
@@ -90,6 +91,7 @@ from hub.store.signing import SigningStore
 from hub.store.sockets import Sockets
 from hub.store.stops import Stops
 from hub.store.subscriptions import Subscriptions
+from hub.store.watch import Watch
 from hub.supervision import Supervisor
 
 log = logging.getLogger(__name__)
@@ -106,10 +108,10 @@ class Hub:
         self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.compiler = TopicCompiler(self.source_base_urls, ValueSetBook(load_value_sets(settings.valuesets_dir)))
         self.instance = Instance(settings.data_dir)
-        self._embedded = _embedded(settings)
-        self.store = Store(
-            self._embedded.url if self._embedded else settings.redis_url, Layout(settings.partitions, settings.shards)
-        )
+        self._embedded = embedded_redis(settings)
+        url = self._embedded.url if self._embedded else settings.redis_url
+        self.store = Store(url, Layout(settings.partitions, settings.shards), confirmation(settings))
+        self.watch = Watch(self.store, self.instance.notes, settings.durability, settings.accept_unverified_redis)
         self.sender = sender(settings)
         self._wire_store()
         self._wire_delivery()
@@ -140,7 +142,10 @@ class Hub:
         self.listening = Listening(
             secrets.token_hex(8), self.sockets, self.subscriptions, definitions, self.reader, base_urls, self._ring
         )
-        self.relay = Relay(self.store, self.listening.board.process, self._handed_over, self.listening.noticed)
+        self.relay = Relay(
+            self.store, self.listening.board.process, self._handed_over, self.listening.noticed, self._heard
+        )
+        self.hints = Hints(self.store)
         self.websocket = WebSocketChannel(self.listening.board, self.relay.ask)
         self.email = Email(mail_server(settings), base_urls, full_resource=settings.email_full_resource)
         channels: dict[str, DeliveryChannel] = {
@@ -159,6 +164,7 @@ class Hub:
             settings.retry_policy,
             turns,
             SigningSecrets(self.signing_store),
+            self.store.witness.stops_sending,
         )
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
 
@@ -211,7 +217,17 @@ class Hub:
         )  # fmt: skip
 
     def _accepted(self, partition: Partition) -> None:
-        self.evaluators[partition].bell.ring()
+        """Whoever evaluates this partition begins at once, here or in another process."""
+        evaluator = self.evaluators[partition]
+        evaluator.bell.ring()
+        if not evaluator.owns:
+            self.hints.tell(partition)
+
+    def _heard(self, name: str) -> None:
+        """Another process accepted a change of this partition."""
+        for partition, evaluator in self.evaluators.items():
+            if str(partition) == name:
+                evaluator.bell.ring()
 
     def _check_endpoint(self, subscription: Subscription) -> None:
         """Whether the hub may call it. Mail goes to the operator's own server, whoever it is for."""
@@ -228,6 +244,7 @@ class Hub:
         await self.store.start(
             durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
         )
+        await self.watch.start()
         load_shipped(self.catalogue, self.settings.topics_dir, self.compiler, [TENANT])
         await self.registry.load()
         await self.host_memory.recall()
@@ -239,6 +256,8 @@ class Hub:
         for version, reverse in self.reverse_includes.items():
             self.supervisor.start(f"reverse index {version}", reverse.run)
         self.supervisor.start("sockets of other processes", self.relay.run)
+        self.supervisor.start("watch", self.watch.run)
+        self.supervisor.start("hints to other processes", self.hints.run)
         self.supervisor.start("sockets", self.listening.watch)
         self.supervisor.start("delivery", self.worker.run)
         self.supervisor.start("janitor", self.janitor.run)
@@ -251,6 +270,7 @@ class Hub:
         await self.sender.aclose()
         await self.email.aclose()
         await self.store.close()
+        self.watch.save()
         if self._embedded:
             await self._embedded.stop()
         self.instance.release()
@@ -265,7 +285,6 @@ class Hub:
         return Guard([kept]), made if is_new else ""
 
     async def readiness(self) -> dict[str, Any]:
-        """What a load balancer and an operator ask: does everything that must run, run."""
         return await readiness(self)
 
     def socket_door(self, origins: Origins, *, open_to_all: bool) -> WebSocketDoor:
@@ -305,7 +324,7 @@ class Hub:
 
         async def metadata(version: FhirVersion) -> Any:
             await self.registry.refresh()
-            description = DURABILITY_IN_WORDS[self.settings.durability]
+            description = durability_in_words(self.settings)
             topics = [listed.topic.url for listed in self.catalogue.listed(TENANT, version)]
             base_url = self.settings.base_url_of(version)
             classic = self.settings.classic_websocket and version is not FhirVersion.R5
@@ -325,8 +344,6 @@ def create_app(hub_: Hub, guard: Guard) -> ASGIApp:
     return application(hub_.routes(guard), door, origins, hub_.readiness)
 
 
-def _embedded(settings: Settings) -> EmbeddedRedis | None:
-    if settings.redis_url:
-        return None
-    fsync = "everysec" if settings.durability == "relaxed" else "always"
-    return EmbeddedRedis(settings.data_dir, server=settings.redis_server, fsync=fsync)
+def create_health(hub_: Hub) -> ASGIApp:
+    """What a process without an API serves."""
+    return health(hub_.readiness)

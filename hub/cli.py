@@ -30,13 +30,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the hub: API, evaluation and delivery in one process")
-    serve.add_argument(
-        "--dev", action="store_true", help="loopback only, no token needed, http and private endpoints allowed"
-    )
-    serve.add_argument("--host", help="address to listen on (HUB_HOST)")
-    serve.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (HUB_PORT)")
-    serve.add_argument("--data-dir", help="folder of the embedded Redis and of the hub's name (HUB_DATA_DIR)")
-    serve.set_defaults(run=_serve)
+    worker = commands.add_parser("worker", help="evaluate and deliver only, beside hubs that serve the same Redis")
+    for command, run in ((serve, _serve), (worker, _work)):
+        command.add_argument(
+            "--dev", action="store_true", help="loopback only, no token needed, http and private endpoints allowed"
+        )
+        command.add_argument("--host", help="address to listen on (HUB_HOST)")
+        command.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (HUB_PORT)")
+        command.add_argument("--data-dir", help="folder of the embedded Redis and of the hub's name (HUB_DATA_DIR)")
+        command.add_argument("--listener", type=int, help=argparse.SUPPRESS)
+        command.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+        command.set_defaults(run=run)
 
     load = commands.add_parser("load", help="give the hub the present state of resources, announcing none of it")
     load.add_argument(
@@ -64,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="answer as JSON, for machines")
     check.set_defaults(run=_check_topics)
 
+    doctor = commands.add_parser("doctor", help="look at Redis; repair a store that went backwards")
+    doctor.add_argument("--data-dir", help="folder of the embedded Redis (HUB_DATA_DIR)")
+    doctor.add_argument("--repair", action="store_true", help="go on with numbers that were never given")
+    doctor.add_argument("--skip", type=int, default=10_000, help="how many numbers to leave out (default 10000)")
+    doctor.add_argument("--drop-waiting", action="store_true", help="drop events that wait and cannot be sent")
+    doctor.set_defaults(run=_examine)
+
     demo = commands.add_parser("demo", help="see a first notification, an outage and a crash within a minute")
     demo.add_argument("--once", action="store_true", help="end after the story; exit 0 only if every step was seen")
     demo.set_defaults(run=_demo)
@@ -74,12 +85,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from hub.serving import run, serve
+def _serve(options: argparse.Namespace, *, api: bool = True) -> int:
+    from hub.serving import Role, run, serve
     from hub.settings import load_settings
 
     settings = load_settings(dev=options.dev, host=options.host, port=options.port, data_dir=options.data_dir)
-    return run(serve(settings, dev=options.dev))
+    return run(serve(settings, Role(options.dev, api, options.listener, options.parent)))
+
+
+def _work(options: argparse.Namespace) -> int:
+    return _serve(options, api=False)
+
+
+def _examine(options: argparse.Namespace) -> int:
+    from hub.doctor import examine
+    from hub.settings import load_settings
+
+    settings, drop = load_settings(data_dir=options.data_dir), options.drop_waiting
+    return asyncio.run(examine(settings, sys.stdout, repair=options.repair, skip=options.skip, drop=drop))
 
 
 def _load(options: argparse.Namespace) -> int:

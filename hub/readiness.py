@@ -1,4 +1,4 @@
-"""Is the hub ready: what a load balancer asks, and what an operator wants to know."""
+"""What ``/health/ready`` tells a load balancer and an operator: does everything that must run, run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hub.durability import durability_in_words
 from hub.errors import Unavailable
 from hub.matching.report import NotAnEvent
 from hub.store.stops import Stop
@@ -15,15 +16,11 @@ if TYPE_CHECKING:
 
 STANDSTILL_SECONDS = 30.0
 """After which a waiting change means that the hub is not ready."""
-DURABILITY_IN_WORDS = {
-    "local": "2xx means: on disk of this machine; losing the machine loses what was not copied elsewhere.",
-    "relaxed": "2xx means: in memory and on its way to disk; a crash of the machine may lose about two seconds.",
-}
 
 
 async def readiness(hub: Hub) -> dict[str, Any]:
-    """Does everything that must run, run: what does not stands under ``problems``."""
-    problems = []
+    """``problems`` is empty when it is ready; the rest is there to be looked at."""
+    problems = hub.watch.problems
     waiting: dict[str, int] = {}
     stopped: dict[Stop, datetime] = {}
     try:
@@ -33,15 +30,17 @@ async def readiness(hub: Hub) -> dict[str, Any]:
         problems.append(str(problem))
     for partition, evaluator in hub.evaluators.items():
         still = time.monotonic() - evaluator.progressed_at
-        if waiting.get(str(partition)) and still > STANDSTILL_SECONDS:
+        if evaluator.owns and waiting.get(str(partition)) and still > STANDSTILL_SECONDS:
             problems.append(f"evaluation of {partition} has stood still for {still:.0f} s; the log says at what")
     return {
         "status": "not ready" if problems else "ready",
         "problems": problems,
-        "durability": DURABILITY_IN_WORDS[hub.settings.durability],
+        "process": hub.instance.name,
+        "durability": durability_in_words(hub.settings),
         "attempts_in_flight": hub.worker.in_flight,
         "subscriptions_with_a_socket_here": len(hub.listening.board),
         "changes_waiting": waiting,
+        "evaluated_here": [str(partition) for partition, evaluator in hub.evaluators.items() if evaluator.owns],
         "subscriptions_that_cannot_be_matched": hub.registry.broken,
         "topics_that_cannot_be_used": hub.registry.unusable_topics,
         "evaluations_that_failed": dict(hub.registry.faults),

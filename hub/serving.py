@@ -1,4 +1,4 @@
-"""``hub serve``: one process that listens, evaluates and delivers until it is told to stop."""
+"""``hub serve`` and ``hub worker``: a process that listens, evaluates and delivers until it is told to stop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from hub.app import Hub, create_app
+from hub.app import Hub, create_app, create_health
 from hub.channels.websocket_server import LARGEST_FRAME_BYTES, FlowControlledWebSocket
 from hub.domain.versions import FhirVersion
+from hub.draining import Drain
+from hub.durability import durability_in_words
 from hub.errors import CannotStart
-from hub.readiness import DURABILITY_IN_WORDS
+from hub.processes import Parent, serve_in_processes
 from hub.settings import Settings
 from hub.telemetry import set_up_logging
 
@@ -34,23 +37,59 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(main)
 
 
-async def serve(settings: Settings, *, dev: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What this process is to be. ``api`` False: it evaluates and delivers, and answers for its health alone.
+
+    ``listener`` and ``parent`` are files that the process which started this one handed over.
+    """
+
+    dev: bool = False
+    api: bool = True
+    listener: int | None = None
+    parent: int | None = None
+
+    def command(self, settings: Settings) -> list[str]:
+        """The arguments of ``hub`` for another process of this role."""
+        words = ["serve" if self.api else "worker", *(["--dev"] if self.dev else [])]
+        return [*words, "--host", settings.host, "--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+
+
+async def serve(settings: Settings, role: Role) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises CannotStart."""
     set_up_logging(settings.log)
-    listener = _listen(settings)
+    if not role.api and not settings.base_url:
+        raise CannotStart("hub worker needs HUB_BASE_URL: notifications name the address where the API is")
+    listener = _listen(settings) if role.listener is None else socket.socket(fileno=role.listener)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    hub = Hub(settings, dev=dev)
+    try:
+        if settings.workers > 1 and role.parent is None:
+            return await serve_in_processes(settings, role.command(settings), listener, lambda: _greet(settings, role))
+        return await _serve_alone(settings, role, listener)
+    finally:
+        listener.close()
+
+
+async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) -> int:
+    parent = Parent(role.parent) if role.parent is not None else None
+    hub = Hub(settings, dev=role.dev)
     try:
         await hub.start()
         gc.collect()
         gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
-        guard, token = await hub.guard()
-        _greet(settings, dev=dev, open_to_all=guard.open_to_all, token=token)
-        config = server_config(create_app(hub, guard), settings)
-        await _serve_until_told(_Server(config), listener)
+        if role.api:
+            guard, token = await hub.guard()
+            app = create_app(hub, guard)
+        else:
+            app, token = create_health(hub), ""
+        if parent is None:
+            _greet(settings, role)
+        if token:
+            _show(f"No HUB_TOKEN is set. This token was made now and is shown only this once:\n  {token}")
+        drain = Drain(app)
+        await _serve_until_told(_Server(server_config(drain, settings)), listener, drain, parent)
     finally:
         await hub.stop()
-        listener.close()
     return 0
 
 
@@ -82,17 +121,30 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve_until_told(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _serve_until_told(
+    server: uvicorn.Server, listener: socket.socket, drain: Drain, parent: Parent | None
+) -> None:
     """Serve until SIGTERM or SIGINT; a second one does not wait for open requests."""
-    loop = asyncio.get_running_loop()
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
+        if told.is_set():
+            server.force_exit = server.should_exit = True
+        told.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await server.serve(sockets=[listener])
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    if parent:
+        parent.when_gone(end)
+        parent.ready()
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not serving.done():
+        await drain.run(server)
+    server.should_exit = True
+    await serving
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -108,12 +160,17 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, *, dev: bool, open_to_all: bool, token: str) -> None:
-    lines = [f"The hub listens. {DURABILITY_IN_WORDS[settings.durability]}"]
+def _greet(settings: Settings, role: Role) -> None:
+    if not role.api:
+        _show(f"The worker evaluates and delivers. {durability_in_words(settings)}")
+        return
+    lines = [f"The hub listens. {durability_in_words(settings)}"]
     lines += [f"  {version.name:4} {settings.base_url_of(version)}" for version in FhirVersion]
-    if dev:
-        who = "no token is asked for, " if open_to_all else ""
+    if role.dev:
+        who = "" if settings.tokens else "no token is asked for, "
         lines.append(f"DEVELOPMENT MODE: {who}http and private endpoints are called. Not for patients' data.")
-    if token:
-        lines.append(f"No HUB_TOKEN is set. This token was made now and is shown only this once:\n  {token}")
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    _show("\n".join(lines))
+
+
+def _show(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

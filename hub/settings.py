@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     source_base_url_r4: str = Field("", description="The same for the base /fhir/r4 alone.")
     source_base_url_r4b: str = Field("", description="The same for the base /fhir/r4b alone.")
     source_base_url_r5: str = Field("", description="The same for the base /fhir/r5 alone.")
-    redis_url: str = Field("", description="redis://, rediss:// or unix:// URL. Empty: the embedded server.")
+    redis_url: str = Field(
+        "", description="redis(s)://, unix:// or redis(s)+sentinel:// URL. Empty: the embedded server."
+    )
     redis_server: str = Field(
         "", description="Path of the embedded server's binary. Empty: from PATH, else the bundled one."
     )
@@ -62,8 +64,14 @@ class Settings(BaseSettings):
         description="Folder with ValueSets (JSON) for `:in`, `:not-in` and `memberOf()`; read once at the start.",
     )
     draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
-    durability: Literal["relaxed", "local"] = Field(
-        "local", description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost."
+    durability: Literal["relaxed", "local", "replicated"] = Field(
+        "local",
+        description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost; "
+        "`replicated` = on disk and received by replicas.",
+    )
+    replicas: int = Field(1, ge=1, le=8, description="Replicas that must have received it at level `replicated`.")
+    replica_timeout_ms: int = Field(
+        1000, ge=10, le=8000, description="Milliseconds that they have to say so, else 503."
     )
     accept_unverified_redis: bool = Field(
         False, description="Start although Redis's durability settings cannot be verified."
@@ -158,6 +166,7 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Change partitions per base; more than 1 trades order across resources."
     )
     shards: int = Field(4, ge=1, le=256, description="Shards of Subscriptions; fixed at the first start.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that `hub serve` or `hub worker` runs, on one socket.")
     shutdown_seconds: int = Field(10, ge=0, description="How long a stop waits for attempts in flight, seconds.")
     log: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
 

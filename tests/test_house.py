@@ -42,7 +42,7 @@ IMPURE_MODULES = {
 }
 HTTP_MODULES = {"httptools", "httpx", "starlette", "uvicorn", "websockets"}
 HTTP_ROOMS = ("api", "bench", "channels", "client", "dashboard", "demo", "security", "sources")
-HTTP_FILES = {"app.py", "cli.py", "serving.py"}
+HTTP_FILES = {"app.py", "cli.py", "draining.py", "serving.py"}
 LONGEST_FILE = 350
 
 

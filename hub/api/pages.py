@@ -24,14 +24,15 @@ health    /health/live   /health/ready
 """
 
 
-def application(
-    fhir: FhirServer, sockets: ASGIApp, origins: Origins, readiness: Callable[[], Awaitable[dict[str, Any]]]
-) -> ASGIApp:
-    """The whole application. ``readiness`` tells what is missing under ``problems``; then the answer is 503.
+Readiness = Callable[[], Awaitable[dict[str, Any]]]
 
-    FHIR requests go straight to their door: the hot route does without a framework (it cost a third of the request).
-    """
 
+def health(readiness: Readiness) -> ASGIApp:
+    """The pages of health alone."""
+    return Starlette(routes=_health_routes(readiness))
+
+
+def _health_routes(readiness: Readiness) -> list[Route]:
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
 
@@ -39,10 +40,19 @@ def application(
         told = await readiness()
         return JSONResponse(told, status_code=503 if told.get("problems") else 200)
 
+    return [Route("/health/live", live), Route("/health/ready", ready)]
+
+
+def application(fhir: FhirServer, sockets: ASGIApp, origins: Origins, readiness: Readiness) -> ASGIApp:
+    """The whole application. ``readiness`` tells what is missing under ``problems``; then the answer is 503.
+
+    FHIR requests go straight to their door: the hot route does without a framework (it cost a third of the request).
+    """
+
     async def root(_: Request) -> Response:
         return PlainTextResponse(WELCOME)
 
-    routes = [Route("/", root), Route("/health/live", live), Route("/health/ready", ready)]
+    routes = [Route("/", root), *_health_routes(readiness)]
     paths = {route.path for route in routes}
     pages = _marked(Starlette(routes=routes)) if fhir.guard.open_to_all else Starlette(routes=routes)
 

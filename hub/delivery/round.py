@@ -53,10 +53,14 @@ class Round:
     policy: RetryPolicy
     turns: Turns
     signing: SigningSecrets
+    stopped: Callable[[SubscriptionKey], bool] = lambda _: False
+    """Whether nothing may be sent to a Subscription because its numbers are in doubt (I24)."""
     jitter: Callable[[], float] = lambda: random.uniform(-1, 1)
 
     async def attempt(self, hold: Hold, since: float) -> Settlement | None:
         """Carry it out. None when there is nothing to write: the store is away or the lease too old to begin."""
+        if self.stopped(SubscriptionKey.parse(hold.subscription)):
+            return None
         try:
             hold, outcome, trail = await self._outcome(hold, since)
         except Unavailable as problem:

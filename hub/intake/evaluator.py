@@ -30,7 +30,8 @@ from hub.store.keys import Layout, Partition
 
 log = logging.getLogger(__name__)
 
-LEASE_MILLISECONDS = 5000
+LEASE_MILLISECONDS = 4000
+"""After a process died its partitions are taken over by others within this and IDLE_SECONDS: less than 5 s."""
 LEASE_SAFETY = 0.6
 """Share of the lease after which it is renewed before anything else is done."""
 MOST_CHANGES_PER_READ = 64
@@ -91,6 +92,8 @@ class Evaluator:
         self._reverse = reverse
         self._holder = holder
         self._renew_at = 0.0
+        self.owns = False
+        """Whether this process evaluates the partition; another one may have taken it over a moment ago."""
         self.progressed_at = time.monotonic()
         """When it last moved on, or found nothing to do."""
 
@@ -100,13 +103,19 @@ class Evaluator:
         try:
             while True:
                 try:
+                    if self._changes.stand_still(self._partition):
+                        self.owns = False
+                        await asyncio.sleep(IDLE_SECONDS)
+                        continue
                     lease = await self._own()
                     epoch = lease.epoch
+                    self.owns = bool(epoch)
                     if epoch:
                         await self._evaluate_while_owned(lease)
                     else:
                         await self.bell.wait(IDLE_SECONDS)
                 except Fenced as problem:
+                    self.owns = False
                     log.warning("lost a partition", extra={"partition": str(self._partition), "reason": str(problem)})
                 except Unavailable as problem:
                     log.warning("evaluation waits for the store", extra={"reason": str(problem)})
@@ -122,7 +131,7 @@ class Evaluator:
     async def _evaluate_while_owned(self, lease: Lease) -> None:
         cursor = lease.cursor
         self._renew_at = _renewal()
-        while time.monotonic() < self._renew_at:
+        while time.monotonic() < self._renew_at and not self._changes.stand_still(self._partition):
             entries = await self._changes.after(self._partition, cursor, MOST_CHANGES_PER_READ)
             if entries:
                 await self._registry.refresh()  # after reading: whoever was there before these changes is seen (I5)

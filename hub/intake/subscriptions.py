@@ -110,6 +110,7 @@ class SubscriptionService:
         (record,) = await self._subscriptions.records([str(key)])
         if record is None:
             return None
+        await self._subscriptions.confirm()
         if record.status is None:
             raise Gone(f"this request created Subscription/{key.id}, which was deleted since")
         (first,) = await self._subscriptions.definitions([(str(key), 1)])

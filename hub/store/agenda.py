@@ -119,7 +119,11 @@ class Agenda:
     ) -> list[Committed]:
         """Number matches. Each batch is (shard, partition, epoch, ≤ MOST_PER_CALL sorted matches), one per shard."""
         calls = [self._commit_call(*batch, hold=hold) for batch in batches]
-        return [_committed(reply) for reply in await self._store.send(*calls)]
+        done = [_committed(reply) for reply in await self._store.send(*calls)]
+        for _, partition, _, matches in batches:
+            for match in matches[-1:]:
+                self._store.witness.saw(partition, match.change)
+        return done
 
     def _commit_call(
         self, shard: int, partition: Partition, epoch: int, matches: Sequence[Match], *, hold: bool

@@ -6,7 +6,7 @@ bytes that came in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
@@ -15,6 +15,7 @@ from hub.errors import Fenced
 from hub.store.acceptance import (
     INTERACTIONS,
     Accepted,
+    Code,
     Offer,
     Remembered,
     Transacted,
@@ -103,7 +104,18 @@ class Changes:
         """Make up to MOST_PER_ACCEPT changes of one partition durable, in order (I1, I2, I4)."""
         places = {str(place): offer for place, offer in enumerate(offers)}
         (reply,) = await self._store.send(self._accept_call([partition], places))
-        return [read_accepted(item) for item in reply[1:]]
+        answers = [read_accepted(item) for item in reply[1:]]
+        self._saw([(partition, answer) for answer in answers])
+        return answers
+
+    def _saw(self, answers: Iterable[tuple[Partition, Accepted]]) -> None:
+        for partition, answer in answers:
+            if answer.code is Code.OK and answer.id:
+                self._store.witness.saw(partition, answer.id)
+
+    def stand_still(self, partition: Partition) -> bool:
+        """The store went backwards here: nothing may be numbered until that is repaired (I24)."""
+        return self._store.witness.stops_numbering(partition)
 
     async def transact(self, offers: Mapping[str, Offer], whole: Whole | None = None) -> Transacted:
         """All changes or none, in one atomic step over their partitions (ruling 26). Offers go by their places.
@@ -119,17 +131,23 @@ class Changes:
         if reply[0] == 2:
             return read_transacted(reply[1])
         answers = [read_accepted(item) for item in reply[1:]]
+        if reply[0] == 1:
+            self._saw(zip((layout.partition_of(offer.key) for offer in offers.values()), answers, strict=True))
         return Transacted(reply[0] == 1, dict(zip(offers, answers, strict=True)))
 
     async def transacted(self, whole: Whole) -> Transacted | None:
         """How a transaction of this name was answered; None when there was none."""
         (record,) = await self._store.send(("GET", whole.partition.key("i", whole.name)))
-        return read_transacted(record) if record else None
+        if not record:
+            return None
+        await self._store.confirm()
+        return read_transacted(record)
 
     async def remembered(self, partitions: Sequence[Partition], name: str) -> Remembered | None:
         """What a request of this name was told; None when there was none."""
         for record in await self._store.send(*(("GET", partition.key("i", name)) for partition in partitions)):
             if record:
+                await self._store.confirm()
                 return read_remembered(record)
         return None
 
@@ -182,6 +200,7 @@ class Changes:
         (reply,) = await self._store.send(script("advance", [partition.key("own")], arguments))
         if reply != b"OK":
             raise Fenced(f"partition {partition} has another owner")
+        self._store.witness.saw(partition, upto)
 
     async def after(self, partition: Partition, cursor: ChangeId, most: int, *, remember: bool = True) -> list[Entry]:
         """The next changes in order; ``remember`` keeps them at hand for those who will ask for them."""

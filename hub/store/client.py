@@ -6,22 +6,31 @@ Promises: every reply that comes back was given by Redis after it was durable in
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from redis.asyncio.client import PubSub
 
 from hub.errors import CannotStart, Unavailable
+from hub.store.confirmation import MARK, Confirmation
+from hub.store.fitness import REPLICATION, settings_calls, unfit_role, unfit_settings, wanted_settings
 from hub.store.keys import LAYOUT_KEY, Layout
 from hub.store.lanes import Lanes
 from hub.store.scripts import Command
+from hub.store.witness import Witness
+
+REPLICA_TRIES = 50
+REPLICA_PAUSE_SECONDS = 0.2
 
 
 class Store:
     """One Redis and the layout of the data in it. ``send`` is the only way in; the other rooms build the calls."""
 
-    def __init__(self, url: str, layout: Layout) -> None:
+    def __init__(self, url: str, layout: Layout, confirmation: Confirmation | None = None) -> None:
         self.layout = layout
-        self._lanes = Lanes(url)
+        self._confirmation = confirmation
+        self.witness = Witness()
+        self._lanes = Lanes(url, confirmation, self.witness)
 
     async def send(self, *commands: Command) -> list[Any]:
         """Send commands in one write and return their replies in order.
@@ -30,6 +39,8 @@ class Store:
         """
         replies = await self._lanes.send(commands)
         for reply in replies:
+            if isinstance(reply, Unavailable):
+                raise reply
             if isinstance(reply, Exception):
                 raise Unavailable(f"Redis refused: {reply}") from reply
         return replies
@@ -45,7 +56,12 @@ class Store:
             raise CannotStart(str(problem)) from problem
 
     async def _check(self, durability: str, *, accept_unverified: bool) -> None:
-        problems = [] if accept_unverified else await self._unfit_settings(durability)
+        problems = await self.unfit(durability, accept_unverified=accept_unverified)
+        for _ in range(REPLICA_TRIES):  # those that start together with us are given a moment
+            if not problems or durability != "replicated":
+                break
+            await asyncio.sleep(REPLICA_PAUSE_SECONDS)
+            problems = await self.unfit(durability, accept_unverified=accept_unverified)
         if problems:
             raise CannotStart(
                 "Redis is not set up for durability level "
@@ -53,25 +69,12 @@ class Store:
             )
         await self._check_layout()
 
-    async def _unfit_settings(self, durability: str) -> list[str]:
-        wanted = {
-            "appendonly": "yes",
-            "appendfsync": "everysec" if durability == "relaxed" else "always",
-            "no-appendfsync-on-rewrite": "no",
-            "aof-load-truncated": "yes",
-            "maxmemory-policy": "noeviction",
-        }
-        replies = await self._lanes.send([("CONFIG", "GET", name) for name in wanted])
-        problems = []
-        for (name, value), reply in zip(wanted.items(), replies, strict=True):
-            if isinstance(reply, Exception):
-                return ["CONFIG GET is not allowed, so its settings cannot be checked"]
-            pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
-            found = {_text(key): _text(text) for key, text in pairs}.get(name, "")
-            stricter = name == "appendfsync" and found == "always"
-            if found != value and not stricter:
-                problems.append(f"{name} is {found!r}, needed is {value!r}")
-        return problems
+    async def unfit(self, durability: str, *, accept_unverified: bool) -> list[str]:
+        """What this Redis lacks for the level, in words. ``accept_unverified`` spares its settings, never its role."""
+        replicas = self._confirmation.replicas if self._confirmation else 0
+        wanted = {} if accept_unverified else wanted_settings(durability, replicas)
+        *settings, role = await self._lanes.send([*settings_calls(wanted), REPLICATION])
+        return [*unfit_settings(wanted, settings), *unfit_role(role, replicas)]
 
     async def _check_layout(self) -> None:
         _, found = await self.send(("SET", LAYOUT_KEY, str(self.layout), "NX"), ("GET", LAYOUT_KEY))
@@ -81,6 +84,15 @@ class Store:
                 f"the data in this Redis was laid out with HUB_PARTITIONS={partitions} and HUB_SHARDS={shards}; "
                 "start with those, or with an empty Redis"
             )
+
+    async def confirm(self) -> None:
+        """What was read so far is as durable as what is written. Raises Unavailable.
+
+        Needed before an answer of success that rests on a mere read: a request that was carried out before, whose
+        first answer may have been that nothing is confirmed.
+        """
+        if self._confirmation:
+            await self.send(MARK)
 
     async def clock_milliseconds(self) -> int:
         """The clock that scripts use; also shows that Redis answers."""

@@ -32,6 +32,9 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``hub:guard:…`` | string PX | who decides something that only one may decide at a time |
 | ``hub:binding:…`` | string PX | digest of a binding token -> JSON of who asked for it and for which Subscriptions |
 | ``hub:hosts`` | zset | hosts whose last attempt went well -> ms at which they began to be |
+| ``hub:confirmed`` | string | nothing; written before each WAIT (``confirmation.py``) |
+| ``hub:backwards`` | hash | partition -> JSON: a store that went backwards, noticed by a process (``witness.py``) |
+| ``hub:identity`` | string | the name of this store |
 | ``hub:layout`` | string | partitions, shards and layout version of this data |
 """
 
@@ -46,12 +49,17 @@ from hub.domain.versions import FhirVersion
 
 LAYOUT_KEY = "hub:layout"
 LAYOUT_VERSION = 1
+BACKWARDS = "hub:backwards"
+CONFIRMATION_KEY = "hub:confirmed"
+IDENTITY_KEY = "hub:identity"
 REGISTRY_LOG = "{reg}:log"
 TOPICS = "{reg}:topics"
 STOPS = "{reg}:stops"
 SEARCH_PARAMETERS = "{reg}:params"
 VALUE_SETS = "{reg}:valuesets"
 VALUE_SETS_FILLED = "{reg}:valuesets:filled"
+CHANGES_CHANNEL = "hub:changes"
+"""Where every process hears of which partition another one accepted a change (nothing is kept)."""
 SOCKETS_CHANNEL = "hub:sockets"
 """Where every process with sockets hears which Subscription was written (publish and subscribe; nothing is kept)."""
 

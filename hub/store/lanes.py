@@ -11,68 +11,37 @@ and for everybody who still waits, so that nobody waits for one time-out after a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import hiredis
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from hub.errors import CannotStart, Unavailable
+from hub.errors import Unavailable
+from hub.store.confirmation import Confirmation
+from hub.store.connections import Connections
 from hub.store.scripts import SCRIPTS, Command
+from hub.store.witness import Witness
 
 LANES = 4
 MOST_COMMANDS_PER_WRITE = 256
-CONNECT_TIMEOUT_SECONDS = 2.0
 REPLY_TIMEOUT_SECONDS = 10.0
 ANNOUNCEMENTS = ("XADD", "PUBLISH")
 
 Waiting = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
 
 
-class _PackedByHiredis:
-    """redis-py packs asyncio commands in Python even with hiredis installed: a quarter of the hub's CPU."""
-
-    def pack_command(self, *arguments: Any) -> list[bytes]:
-        name = arguments[0].encode() if isinstance(arguments[0], str) else arguments[0]
-        parts = (*name.split(), *arguments[1:]) if b" " in name else arguments
-        return [hiredis.pack_command(parts)]
-
-    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
-        return [b"".join(self.pack_command(*command)[0] for command in commands)]
-
-
-class _Tcp(_PackedByHiredis, Connection):
-    pass
-
-
-class _Unix(_PackedByHiredis, UnixDomainSocketConnection):
-    pass
-
-
-class _Tls(_PackedByHiredis, SSLConnection):
-    pass
-
-
-def _pool(url: str) -> ConnectionPool:
-    try:
-        options: dict[str, Any] = dict(parse_url(url))
-    except ValueError as problem:
-        raise CannotStart(f"HUB_REDIS_URL cannot be read: {problem}") from problem
-    found = options.pop("connection_class", Connection)
-    kind = _Unix if found is UnixDomainSocketConnection else _Tls if found is SSLConnection else _Tcp
-    options.setdefault("socket_timeout", REPLY_TIMEOUT_SECONDS)
-    options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_SECONDS)
-    return ConnectionPool(connection_class=kind, max_connections=LANES + 1, protocol=2, **options)
-
-
 class Lanes:
     """``send`` puts commands on the next lane that is free."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis(connection_pool=_pool(url))
+    def __init__(self, url: str, confirmation: Confirmation | None = None, witness: Witness | None = None) -> None:
+        self._witness = witness or Witness()
+        self._connections = Connections(url, LANES + 1, REPLY_TIMEOUT_SECONDS, self._connected)
+        self._redis: Redis = Redis(connection_pool=self._connections.pool)
+        self._confirmation = confirmation
         self._waiting: list[Waiting] = []
         self._on_their_way: set[asyncio.Task[None]] = set()
 
@@ -94,7 +63,7 @@ class Lanes:
         await asyncio.gather(*self._on_their_way, return_exceptions=True)
         self._fail_waiting(Unavailable("the store was closed"))
         await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._connections.close()
 
     async def _travel(self) -> None:
         try:
@@ -143,14 +112,31 @@ class Lanes:
                 replies[place] = reply
         return replies
 
+    async def _connected(self, connection: AbstractConnection) -> None:
+        """Nothing travels on a new connection before it is known that the store is not a former state of itself."""
+        await connection.on_connect()
+        questions = self._witness.questions()
+        if questions.calls:
+            await connection.send_packed_command(connection.pack_commands(questions.calls))
+            self._witness.judge(questions, [await connection.read_response() for _ in questions.calls])
+        if self._witness.pauses:
+            raise RedisConnectionError("the store went backwards")
+
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        closing = self._confirmation.closing(commands) if self._confirmation else ()
         pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
+        for command in (*commands, *closing):
             pipeline.execute_command(*command)
         try:
-            return await pipeline.execute(raise_on_error=False)
+            replies = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as problem:
             raise Unavailable(f"Redis does not answer: {type(problem).__name__}") from problem
+        if not self._confirmation:
+            return replies
+        confirmed = self._confirmation.confirmed(commands, replies)
+        if any(isinstance(reply, Unavailable) for reply in confirmed):
+            await self._connections.doubt()
+        return confirmed
 
 
 def _undone(commands: Sequence[Command], replies: Sequence[Any]) -> list[int]:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from hub.errors import Unavailable
 from hub.store.client import Store
-from hub.store.keys import SOCKETS_CHANNEL, process_channel
+from hub.store.keys import CHANGES_CHANNEL, SOCKETS_CHANNEL, process_channel
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ ASKED, ANSWERED = b"?", b"!"
 class Relay:
     """One per process; ``process`` is a name of this life of it, never used again.
 
-    ``answer`` is asked for what another process hands over; ``noticed`` hears which Subscription was written.
+    ``answer`` is asked for what another process hands over; ``noticed`` hears which Subscription was written,
+    ``changed`` of which partition another process accepted a change.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Relay:
         process: str,
         answer: Callable[[bytes], Awaitable[bytes]],
         noticed: Callable[[str], None],
+        changed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._process = process
         self._answer = answer
         self._noticed = noticed
+        self._changed = changed
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._counter = itertools.count(1)
         self._answering: set[asyncio.Task[None]] = set()
@@ -72,7 +75,7 @@ class Relay:
     async def _hear(self) -> None:
         ears = self._store.pubsub()
         try:
-            await ears.subscribe(SOCKETS_CHANNEL, process_channel(self._process))
+            await ears.subscribe(SOCKETS_CHANNEL, CHANGES_CHANNEL, process_channel(self._process))
             while True:
                 _heed_cancellation()
                 message = await ears.get_message(ignore_subscribe_messages=True, timeout=WAIT_SECONDS)
@@ -80,6 +83,8 @@ class Relay:
                     continue
                 if message["channel"] == SOCKETS_CHANNEL.encode():
                     self._noticed(message["data"].decode())
+                elif message["channel"] == CHANGES_CHANNEL.encode():
+                    self._changed(message["data"].decode())
                 else:
                     self._take(message["data"])
         finally:

@@ -8,12 +8,12 @@ from importlib import resources
 
 SCRIPT_NAMES = (
     "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "listen", "own", "pause",
-    "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "sign", "trim",
+    "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "sign", "skip", "trim",
     "unbind", "version",
 )  # fmt: skip
 NEEDS_RECORD = {
     *("again", "bind", "claim", "commit", "drop", "listen", "pause", "put", "read", "references", "remove", "resume"),
-    *("settle", "sign", "trim", "unbind"),
+    *("settle", "sign", "skip", "trim", "unbind"),
 }
 
 Argument = str | bytes | int | float

@@ -154,6 +154,10 @@ class Subscriptions:
         reply, *_ = await self._store.send(call, announcement, ("PUBLISH", SOCKETS_CHANNEL, name))
         return _put(reply)
 
+    async def confirm(self) -> None:
+        """What was read so far is as durable as what is written (``Store.confirm``). Raises Unavailable."""
+        await self._store.confirm()
+
     async def definitions(self, wanted: Sequence[tuple[str, int]]) -> list[Definition | None]:
         """The definitions of (Subscription, version); None when there is no such version."""
         if not wanted:

@@ -12,6 +12,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 
@@ -32,6 +33,8 @@ class Service:
     folder: Path
     stack: AsyncExitStack
     port: int = 0
+    command: tuple[str, ...] = ("serve",)
+    settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     lines: Lines | None = None
 
@@ -42,8 +45,17 @@ class Service:
     async def start(self) -> None:
         self.port = self.port or _free_port()
         environment = clean_environment(self.folder) | {"HUB_RETRY_INITIAL_MS": "50", "HUB_RETRY_MAX_MS": "300"}
-        environment["PYTHONPATH"] = str(ROOT)
-        arguments = ["-m", "hub", "serve", "--dev", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
+        environment |= {"PYTHONPATH": str(ROOT)} | self.settings
+        arguments = [
+            "-m",
+            "hub",
+            *self.command,
+            "--dev",
+            "--port",
+            str(self.port),
+            "--data-dir",
+            str(self.folder / "data"),
+        ]
         self.process, self.lines = self.stack.enter_context(running(arguments, cwd=self.folder, env=environment))
         deadline = time.monotonic() + PATIENCE_SECONDS
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
@@ -61,6 +73,11 @@ class Service:
         self.process.send_signal(number)
         return await asyncio.to_thread(self.process.wait, PATIENCE_SECONDS)
 
+    async def ready(self) -> dict[str, Any]:
+        """What it tells of itself."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
+            return dict((await client.get("/health/ready")).json())
+
     async def kill_redis(self) -> None:
         """kill -9 of the embedded server of this data folder and of no other."""
         store = Store(EmbeddedRedis(self.folder / "data").url, Layout())
@@ -69,11 +86,31 @@ class Service:
         os.kill(told["process_id"], signal.SIGKILL)
 
 
+class Address(Protocol):
+    """Where clients find the hub at this moment."""
+
+    @property
+    def url(self) -> str: ...
+
+
+@dataclass
+class Fleet:
+    """Several services that share one Redis; a client takes the next one at every try."""
+
+    services: list[Service]
+    turn: int = 0
+
+    @property
+    def url(self) -> str:
+        self.turn += 1
+        return self.services[self.turn % len(self.services)].url
+
+
 @dataclass
 class Load:
     """Clients on connections of their own that put Patients, and repeat a request until it is answered 2xx."""
 
-    service: Service
+    service: Address
     ledger: Ledger = field(default_factory=Ledger)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -110,7 +147,7 @@ class Load:
         self.ledger.note(change)
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.service.url, trust_env=False, timeout=PATIENCE_SECONDS)
+        return httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS)
 
     async def _until_answered(
         self, client: httpx.AsyncClient, path: str, body: dict[str, object], key: str
@@ -119,7 +156,7 @@ class Load:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             try:
-                answer = await client.put(path, json=body, headers=headers)
+                answer = await client.put(self.service.url + path, json=body, headers=headers)
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
                 continue
