@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     source_base_url_r4b: str = Field("", description="The same for the base /fhir/r4b alone.")
     source_base_url_r5: str = Field("", description="The same for the base /fhir/r5 alone.")
     redis_url: str = Field(
-        "", description="redis(s)://, unix:// or redis(s)+sentinel:// URL. Empty: the embedded server."
+        "", description="redis(s)://, unix://, redis(s)+sentinel:// URL. Empty: the embedded server."
     )
     redis_server: str = Field(
         "", description="Path of the embedded server's binary. Empty: from PATH, else the bundled one."
@@ -66,13 +66,10 @@ class Settings(BaseSettings):
     draft_topics: bool = Field(False, description="Let Subscriptions use topics whose status is draft.")
     durability: Literal["relaxed", "local", "replicated"] = Field(
         "local",
-        description="What a 2xx means: `local` = on this disk; `relaxed` = up to 2 s of writes may be lost; "
-        "`replicated` = on disk and received by replicas.",
+        description="What a 2xx means: `local` = on disk, `relaxed` = soon on disk, `replicated` = on replicas too.",
     )
     replicas: int = Field(1, ge=1, le=8, description="Replicas that must have received it at level `replicated`.")
-    replica_timeout_ms: int = Field(
-        1000, ge=10, le=8000, description="Milliseconds that they have to say so, else 503."
-    )
+    replica_timeout_ms: int = Field(1000, ge=10, le=8000, description="Milliseconds to say so in, else 503.")
     accept_unverified_redis: bool = Field(
         False, description="Start although Redis's durability settings cannot be verified."
     )
