@@ -35,7 +35,7 @@ LEASE_MILLISECONDS = 4000
 LEASE_SAFETY = 0.6
 """Share of the lease after which it is renewed before anything else is done."""
 MOST_CHANGES_PER_READ = 64
-MOST_CHANGES_PER_GROUP = 16
+MOST_CHANGES_PER_GROUP = 64
 MOST_BYTES_PER_GROUP = 256 * 1024
 """Of bodies that are parsed and matched before the cursor moves on: a takeover repeats little."""
 IDLE_SECONDS = 0.5
@@ -168,14 +168,15 @@ class Evaluator:
         )
         self._renew_at = _renewal()
 
-    async def _matches(self, changes: Sequence[ResourceChange]) -> dict[int, list[Match]]:
-        """What is to be committed, by shard, in the order of commits."""
+    async def _matches(self, changes: Sequence[ResourceChange], epoch: int) -> dict[int, list[Match]]:
+        """What is to be committed, by shard, in the order of commits. The lease is renewed on the way."""
         judged: list[tuple[ResourceChange, list[tuple[str, int]]]] = []
         turn = time.monotonic()
         for known in await self._targets.completed(changes):
-            if time.monotonic() - turn > TURN_SECONDS:  # not after each: a turn of all others may take longer than 16
+            if time.monotonic() - turn > TURN_SECONDS:  # not after each: a turn of all others may take longer
                 await asyncio.sleep(0)
                 turn = time.monotonic()
+            await self._still_own(epoch)
             (change,) = await self._targets.completed([known])  # meanwhile somebody may ask for more
             judged.append((change, await self._concerned(change)))
         # Together: asked one after the other, each change would wait for the store once, behind the fsyncs of all.
@@ -212,7 +213,7 @@ class Evaluator:
 
     async def _commit(self, changes: Sequence[ResourceChange], epoch: int) -> None:
         """One call per shard in flight: a chunk that overtook a stopped one would turn its rest into repeats."""
-        waiting = await self._matches(changes)
+        waiting = await self._matches(changes, epoch)
         while waiting:
             await self._still_own(epoch)
             shards = list(waiting)
@@ -221,12 +222,12 @@ class Evaluator:
             results = await self._agenda.commit(batches, hold=self._holder.has_room)
             for shard, committed in zip(shards, results, strict=True):
                 self._holder.take(committed.holds, since)
-                rest = await self._rest(shard, waiting.pop(shard), committed, changes)
+                rest = await self._rest(shard, waiting.pop(shard), committed, changes, epoch)
                 if rest:
                     waiting[shard] = rest
 
     async def _rest(
-        self, shard: int, matches: list[Match], committed: Committed, changes: Sequence[ResourceChange]
+        self, shard: int, matches: list[Match], committed: Committed, changes: Sequence[ResourceChange], epoch: int
     ) -> list[Match]:
         if committed.code is CommitCode.FENCED:
             raise Fenced("a newer owner committed already")
@@ -234,7 +235,7 @@ class Evaluator:
         if committed.code is CommitCode.STALE:
             await self._registry.reread(rest[0].subscription)
             later = [change for change in changes if change.id >= rest[0].change]
-            return (await self._matches(later)).get(shard, [])
+            return (await self._matches(later, epoch)).get(shard, [])
         return rest
 
 
