@@ -56,7 +56,7 @@ async def test_versions_needs_no_token_and_the_operations_do(start_hub: Callable
 async def test_every_claimed_operation_of_the_base_works_and_is_defined(api: Api) -> None:
     """S-200; a definition below the base is really served there."""
     claimed = await operations(api)
-    assert claimed.keys() == {"versions", "load", "process-change", "external-event"}
+    assert claimed.keys() == {"versions", "load", "process-change", "external-event", "stop", "start"}
     assert claimed["versions"] == "http://hl7.org/fhir/OperationDefinition/CapabilityStatement-versions"
     mark = fresh_id()
     entry = {"resource": patient(mark)}
@@ -75,7 +75,11 @@ async def test_every_claimed_operation_of_the_base_works_and_is_defined(api: Api
     ]
     told = await api.post("$external-event", {"resourceType": "Parameters", "parameter": event})
     assert told.status_code == 200 and told.json()["parameter"][0]["name"] == "change", told.text
-    for name in ("load", "process-change", "external-event"):
+    host = {"name": "endpoint", "valueString": f"{mark}.example.org"}
+    for name in ("stop", "start"):
+        told = await api.post(f"${name}", {"resourceType": "Parameters", "parameter": [host]})
+        assert told.status_code == 200, told.text
+    for name in ("load", "process-change", "external-event", "stop", "start"):
         url, here = claimed[name], f"OperationDefinition/hub-{name}"
         assert url == f"{BASE_URL}{api.base.path}/OperationDefinition/hub-{name}"
         served = await api.get(url.removeprefix(BASE_URL))
