@@ -54,7 +54,7 @@ async def tunnel(proxy: Proxy, endpoint: Endpoint, connection: Connection, tls: 
             if secured is None:  # the other side closed meanwhile
                 raise AttemptFailed(Failure.CONNECTION_LOST)
             connection.connection_made(secured)
-    except BaseException:
+    except BaseException:  # also when cancelled: the socket is nobody else's to close
         transport.abort()
         raise
 
