@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from typing import Any
 
 import hub
 from hub.bench.options import add_options as add_bench_options
@@ -28,7 +29,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hub", description="FHIR Subscriptions notification hub")
     parser.add_argument("--version", action="version", version=f"hub {hub.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_processes(commands)
+    _add_questions(commands)
+    add_life_commands(commands)
+    _add_tools(commands)
+    return parser
 
+
+def _add_processes(commands: Any) -> None:
     serve = commands.add_parser("serve", help="run the hub: API, evaluation and delivery in one process")
     worker = commands.add_parser("worker", help="evaluate and deliver only, beside hubs that serve the same Redis")
     for command, run in ((serve, _serve), (worker, _work)):
@@ -42,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--parent", type=int, help=argparse.SUPPRESS)
         command.set_defaults(run=run)
 
+
+def _add_questions(commands: Any) -> None:
+    """What a hub that runs is asked or given."""
     load = commands.add_parser("load", help="give the hub the present state of resources, announcing none of it")
     load.add_argument(
         "sources", nargs="+", metavar="FILE|URL", help="NDJSON or a Bundle; next links of a URL are followed"
@@ -57,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--base", choices=["r4", "r4b", "r5"], default="r4", help="FHIR version of both")
     explain.set_defaults(run=_explain)
 
-    add_life_commands(commands)
 
+def _add_tools(commands: Any) -> None:
+    """What needs no running hub."""
     topics = commands.add_parser("topics", help="work on SubscriptionTopics").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -82,7 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure throughput and latency on this machine, beside bare baselines")
     add_bench_options(bench)
     bench.set_defaults(run=_bench)
-    return parser
 
 
 def _serve(options: argparse.Namespace, *, api: bool = True) -> int:

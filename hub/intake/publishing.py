@@ -16,7 +16,6 @@ from hub.errors import (
     Conflict,
     Gone,
     Issue,
-    Malformed,
     NotFound,
     NotOffered,
     Refused,
@@ -31,6 +30,7 @@ from hub.intake.topic_life import check_derivation
 from hub.intake.topics import Catalogue, ListedTopic, TopicCompiler
 from hub.intake.written import (
     ShownDefinition,
+    check_same_id,
     name_of,
     present_instant,
     refuse_unless_written,
@@ -66,8 +66,7 @@ class TopicService:
         if_match: int | None,
     ) -> ShownDefinition:
         """Update, or create with the client's id. The id of a shipped topic makes it the base's own."""
-        if resource.get("id") != identity:
-            raise Malformed(f'write "id": "{identity}" as in the URL', expression=f"{topic_type(base)}.id")
+        check_same_id(resource, identity, topic_type(base))
         return await self._write(tenant, base, identity, raw, resource, expected_version=if_match)
 
     async def withdraw(self, tenant: str, base: FhirVersion, identity: str, if_match: int | None) -> None:

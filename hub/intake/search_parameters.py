@@ -14,7 +14,7 @@ from typing import Any
 
 from hub.domain.subscription import FilterBy
 from hub.domain.versions import FhirVersion
-from hub.errors import Conflict, Gone, Malformed, NotFound, Refused, Unprocessable
+from hub.errors import Conflict, Gone, NotFound, Refused, Unprocessable
 from hub.fhir.definitions import Definitions, SearchParameter, definitions
 from hub.fhir.json import read_json
 from hub.fhir.search_parameters import ROOT, is_in_use_here, read_search_parameter
@@ -25,6 +25,7 @@ from hub.intake.registry import Registry
 from hub.intake.topics import ListedTopic
 from hub.intake.written import (
     ShownDefinition,
+    check_same_id,
     name_of,
     present_instant,
     refuse_unless_written,
@@ -64,8 +65,7 @@ class SearchParameterService:
         if_match: int | None,
     ) -> ShownDefinition:
         """Update, or create with the client's id."""
-        if resource.get("id") != identity:
-            raise Malformed(f'write "id": "{identity}" as in the URL', expression=f"{ROOT}.id")
+        check_same_id(resource, identity, ROOT)
         return await self._write(tenant, base, identity, raw, resource, expected_version=if_match)
 
     async def withdraw(self, tenant: str, base: FhirVersion, identity: str, if_match: int | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from hub.domain.delivery import status_after_update
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Conflict, Gone, Issue, Malformed, NotFound, PreconditionFailed, Unprocessable
+from hub.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from hub.fhir.dialects import dialect
 from hub.fhir.json import read_json, write_json
 from hub.fhir.nearest import nearest_canonical
@@ -30,6 +30,7 @@ from hub.intake.subscription_rules import (
     submitted,
 )
 from hub.intake.topic_life import check_takes_new
+from hub.intake.written import check_same_id
 from hub.matching.filters import compile_filters
 from hub.reading.definitions import read_definition
 from hub.store.changes import Changes
@@ -130,8 +131,7 @@ class SubscriptionService:
         self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any], if_match: int | None
     ) -> ShownSubscription:
         """Update it, or create it with the id the client chose. What waits goes out in the new shape (ruling 17)."""
-        if resource.get("id") != key.id:
-            raise Malformed(f'write "id": "{key.id}" as in the URL', expression="Subscription.id")
+        check_same_id(resource, key.id, "Subscription")
         for _ in range(MOST_TRIES):
             found = await self._find(key)
             if found is None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.domain.versions import FhirVersion
-from hub.errors import Issue, NotFound, PreconditionFailed
+from hub.errors import Issue, Malformed, NotFound, PreconditionFailed
 from hub.fhir.json import write_instant
 from hub.store.conditional_write import WriteCode
 from hub.store.registry import Published
@@ -25,6 +25,12 @@ class ShownDefinition:
     created: bool = False
     notes: tuple[Issue, ...] = ()
     """Warnings and hints of the lint of topics, with their places in the resource as its base writes it."""
+
+
+def check_same_id(resource: Mapping[str, Any], identity: str, resource_type: str) -> None:
+    """Raises Malformed when a PUT is about another resource than its URL."""
+    if resource.get("id") != identity:
+        raise Malformed(f'write "id": "{identity}" as in the URL', expression=f"{resource_type}.id")
 
 
 def shown_definition(
