@@ -158,3 +158,22 @@ async def snapshot(hub: Hub) -> dict[bytes, Any]:
         else:
             (found[key],) = await hub.store.send(("DUMP", key))
     return found
+
+
+async def until_quiet(hub: Hub) -> None:
+    """Until everything is evaluated: nothing that is stored changes for a while."""
+    before: dict[bytes, Any] = {}
+    while (now := await snapshot(hub)) != before:
+        before = now
+        await asyncio.sleep(0.3)
+
+
+def written_by_clients(stored: dict[bytes, Any]) -> dict[bytes, Any]:
+    """Of what is stored: resources, changes, topics, and the log that every write of a topic or Subscription goes to.
+
+    Workers write the rest, whenever they get to it: a hub that still delivers changes nothing of this.
+    """
+    kept = (b":chg", b":ids")
+    return {
+        key: value for key, value in stored.items() if key.startswith(b"{reg}") or b":r:" in key or key.endswith(kept)
+    }

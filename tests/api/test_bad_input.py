@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from tests.api.builders import BACKPORT, patient, subscription, topic
-from tests.api.harness import BASES, FHIR_JSON, RunningHub, check, raw_call, running_hub, snapshot
+from tests.api.harness import BASES, FHIR_JSON, RunningHub, check, raw_call, running_hub, snapshot, until_quiet
 
 ID = "known"
 NOWHERE = "http://127.0.0.1:2001/"
@@ -31,7 +30,7 @@ async def target(api_redis_url: str, tmp_path_factory: pytest.TempPathFactory) -
             await api.put(f"Patient/{ID}", patient(ID))
             await api.put(f"Subscription/{ID}", subscription(base, NOWHERE, id=ID, status="off"))
             await api.put(f"SubscriptionTopic/{ID}", topic(base, "http://example.org/known") | {"id": ID})
-        await asyncio.sleep(0.2)  # until everything is evaluated
+        await until_quiet(hub.hub)
         yield hub
 
 

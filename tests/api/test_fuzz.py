@@ -11,7 +11,7 @@ import pytest
 
 from hub.domain.versions import FhirVersion
 from tests.api.builders import encounter, subscription, topic
-from tests.api.harness import BASES, FHIR_JSON, RunningHub, check, raw_call, running_hub, snapshot
+from tests.api.harness import BASES, FHIR_JSON, RunningHub, check, raw_call, running_hub, snapshot, written_by_clients
 
 SEED, ROUNDS = 20_261_121, 350
 NOWHERE = "http://127.0.0.1:2001/"
@@ -114,7 +114,7 @@ async def test_requests_broken_at_random_are_answered_and_what_is_refused_change
     target: RunningHub, base: FhirVersion
 ) -> None:
     chance = random.Random(f"{SEED} {base}")
-    before = _written_by_clients(await snapshot(target.hub))
+    before = written_by_clients(await snapshot(target.hub))
     refusals = 0
     for turn in range(ROUNDS):
         path, body = chance.choice(seeds(base))
@@ -127,7 +127,7 @@ async def test_requests_broken_at_random_are_answered_and_what_is_refused_change
             check(answer, (turn, path, sent))
         refusals += refused
         if turn % 25 == 0 or not refused:  # to look after every one would take minutes
-            now = _written_by_clients(await snapshot(target.hub))
+            now = written_by_clients(await snapshot(target.hub))
             assert not refused or now == before
             before = now
     assert refusals > ROUNDS / 4
@@ -143,7 +143,7 @@ async def test_paths_and_queries_broken_at_random_are_answered(target: RunningHu
         b"_count", b"=", b"&", b"1", b"%ff", b"%zz", b"status", b"active", b"_after", b"url", b"\xff", b"+", b";", b":",
         b"eventsSinceNumber", b"content", b"empty", b"_format", b"json", b"9" * 30, b"-", b",",
     ]  # fmt: skip
-    before = _written_by_clients(await snapshot(target.hub))
+    before = written_by_clients(await snapshot(target.hub))
     for _ in range(ROUNDS):
         base = chance.choice(BASES)
         path = b"/".join([base.path.encode(), *(chance.choice(parts) for _ in range(chance.randint(0, 5)))])
@@ -151,9 +151,4 @@ async def test_paths_and_queries_broken_at_random_are_answered(target: RunningHu
         method = chance.choice(["GET", "HEAD", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
         answer = await raw_call(target.app, method, path, query)
         assert answer.status < 500, (method, path, query, answer.body)
-    assert _written_by_clients(await snapshot(target.hub)) == before
-
-
-def _written_by_clients(stored: dict[bytes, Any]) -> dict[bytes, Any]:
-    """Changes, topics, and the log that every write of a topic or Subscription goes to; workers write the rest."""
-    return {key: value for key, value in stored.items() if key.startswith(b"{reg}") or key.endswith(b":chg")}
+    assert written_by_clients(await snapshot(target.hub)) == before
