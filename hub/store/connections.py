@@ -70,9 +70,9 @@ class _MasterOverTls(_PackedByHiredis, SentinelManagedSSLConnection):
 class Connections:
     """At most ``most`` connections to the one Redis that takes writes. Raises CannotStart for a bad URL."""
 
-    def __init__(self, url: str, most: int, reply_timeout_seconds: float, connected: Greeting) -> None:
+    def __init__(self, url: str, most: int, connected: Greeting) -> None:
         common = {
-            "socket_timeout": reply_timeout_seconds,
+            "socket_timeout": None,  # whoever sends has one time-out for the whole of it
             "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "max_connections": most,
             "protocol": 2,
@@ -99,11 +99,6 @@ class Connections:
         return SentinelConnectionPool(  # type: ignore[no-untyped-call]
             service, self._sentinel, connection_class=kind, **(common | options)
         )
-
-    async def doubt(self) -> None:
-        """Ask the Sentinels again before anything else: this master may have been replaced without our hearing it."""
-        if self._sentinel:
-            await self.pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
         await self.pool.disconnect()

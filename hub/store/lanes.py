@@ -23,6 +23,7 @@ from redis.exceptions import NoScriptError, RedisError
 from hub.errors import Unavailable
 from hub.store.confirmation import Confirmation
 from hub.store.connections import Connections
+from hub.store.exchange import Exchange
 from hub.store.scripts import SCRIPTS, Command
 from hub.store.witness import Witness
 
@@ -39,8 +40,9 @@ class Lanes:
 
     def __init__(self, url: str, confirmation: Confirmation | None = None, witness: Witness | None = None) -> None:
         self._witness = witness or Witness()
-        self._connections = Connections(url, LANES + 1, REPLY_TIMEOUT_SECONDS, self._connected)
+        self._connections = Connections(url, LANES + 1, self._connected)
         self._redis: Redis = Redis(connection_pool=self._connections.pool)
+        self._exchanges = Exchange(self._connections.pool, REPLY_TIMEOUT_SECONDS, self._redis.response_callbacks)
         self._confirmation = confirmation
         self._waiting: list[Waiting] = []
         self._on_their_way: set[asyncio.Task[None]] = set()
@@ -124,18 +126,15 @@ class Lanes:
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         closing = self._confirmation.closing(commands) if self._confirmation else ()
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in (*commands, *closing):
-            pipeline.execute_command(*command)
         try:
-            replies = await pipeline.execute(raise_on_error=False)
+            replies = await self._exchanges.of((*commands, *closing))
         except (RedisError, OSError) as problem:
             raise Unavailable(f"Redis does not answer: {type(problem).__name__}") from problem
         if not self._confirmation:
             return replies
         confirmed = self._confirmation.confirmed(commands, replies)
         if any(isinstance(reply, Unavailable) for reply in confirmed):
-            await self._connections.doubt()
+            self._exchanges.doubt()  # Sentinels may name another master by now
         return confirmed
 
 

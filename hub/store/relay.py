@@ -75,7 +75,8 @@ class Relay:
     async def _hear(self) -> None:
         ears = self._store.pubsub()
         try:
-            await ears.subscribe(SOCKETS_CHANNEL, CHANGES_CHANNEL, process_channel(self._process))
+            async with asyncio.timeout(WAIT_SECONDS):
+                await ears.subscribe(SOCKETS_CHANNEL, CHANGES_CHANNEL, process_channel(self._process))
             while True:
                 _heed_cancellation()
                 message = await ears.get_message(ignore_subscribe_messages=True, timeout=WAIT_SECONDS)

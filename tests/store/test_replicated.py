@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from redis.asyncio.client import Pipeline
 
 from hub.durability import confirmation
 from hub.errors import CannotStart, Unavailable
@@ -16,7 +15,9 @@ from hub.store.acceptance import Code
 from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.confirmation import Confirmation
+from hub.store.exchange import Exchange
 from hub.store.keys import Layout
+from hub.store.scripts import Command
 from tests.servers import Server, replicas_online, replicated
 from tests.store.factories import PARTITION, offer
 
@@ -49,13 +50,13 @@ async def test_what_was_answered_is_on_the_replica_when_the_answer_comes(store: 
 async def test_every_write_is_waited_for_in_its_own_pipeline(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """WAIT counts what was written on its own connection: on another one it says yes to what it has not seen."""
     written: list[list[object]] = []
-    execute = Pipeline.execute
+    exchange = Exchange.of
 
-    async def recorded(pipeline: Pipeline, raise_on_error: bool = True) -> list[object]:
-        written.append([command[0][0] for command in pipeline.command_stack])  # type: ignore[index]
-        return await execute(pipeline, raise_on_error)
+    async def recorded(self: Exchange, commands: Sequence[Command]) -> list[object]:
+        written.append([command[0] for command in commands])
+        return await exchange(self, commands)
 
-    monkeypatch.setattr(Pipeline, "execute", recorded)
+    monkeypatch.setattr(Exchange, "of", recorded)
     changes = Changes(store, most_waiting=10_000)
     await store.send(("SCRIPT", "FLUSH"))
     await asyncio.gather(*(changes.accept(PARTITION, [offer(f"Patient/{number}")]) for number in range(20)))
