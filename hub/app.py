@@ -52,6 +52,7 @@ from hub.intake.evaluator import Evaluator, Owner
 from hub.intake.explaining import ExplainService
 from hub.intake.held_value_sets import ValueSetReader
 from hub.intake.inclusion import Inclusion
+from hub.intake.judging import Judge
 from hub.intake.probing import ProbeService
 from hub.intake.progress import ProgressService
 from hub.intake.publishing import TopicService
@@ -181,16 +182,16 @@ class Hub:
             for version in FhirVersion
         }
         inclusion = Inclusion(self.changes, layout, self.registry, self.reverse_includes)
-        targets, take = ChainTargets(self.changes, layout, self.registry), self.worker
+        targets = ChainTargets(self.changes, layout, self.registry)
         self.evaluators = {
             partition: Evaluator(
-                partition, owner, layout, self.changes, self.agenda, self.registry, targets, inclusion, reverse, take
+                partition, owner, self.changes, self.agenda, self.registry,
+                Judge(partition, layout, self.changes, self.registry, targets, inclusion, reverse), self.worker,
             )
             for version, reverse in self.reverse_includes.items()
             for partition in layout.partitions_of(TENANT, version)
-        }
-        conditions = Conditions(self.changes, layout)
-        self.intake = Intake(self.changes, conditions, layout, self._accepted)
+        }  # fmt: skip
+        self.intake = Intake(self.changes, Conditions(self.changes, layout), layout, self._accepted)
         self.bundle_intake = BundleIntake(self.intake)
         self.limits = limits(self.settings)
         self.stops = StopService(Stops(self.store), self.subscriptions, Life(self.store), self._ring)

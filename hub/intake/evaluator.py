@@ -12,21 +12,17 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from hub.bell import Bell
-from hub.domain.change import Interaction, ResourceChange
+from hub.domain.change import ResourceChange
 from hub.errors import Fenced, Unavailable
-from hub.intake.chain_targets import ChainTargets
-from hub.intake.inclusion import Inclusion
+from hub.intake.judging import Judge, Judged
 from hub.intake.registry import Registry
-from hub.intake.reverse_includes import ReverseIncludes
-from hub.matching.report import Fault
-from hub.matching.steps import Steps
-from hub.reading.changes import judgeable
 from hub.store.agenda import MOST_PER_CALL, Agenda, CommitCode, Committed, Hold, Match
 from hub.store.changes import Changes, Entry, Lease
-from hub.store.keys import Layout, Partition
+from hub.store.keys import Partition
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +37,6 @@ MOST_BYTES_PER_GROUP = 256 * 1024
 IDLE_SECONDS = 0.5
 """How often an idle evaluator looks for what another process accepted."""
 RETRY_SECONDS = 0.2
-SLOW_SECONDS = 0.25
-TURN_SECONDS = 0.01
-"""After so long the others of this process have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +64,19 @@ class Evaluator:
         self,
         partition: Partition,
         owner: Owner,
-        layout: Layout,
         changes: Changes,
         agenda: Agenda,
         registry: Registry,
-        targets: ChainTargets,
-        inclusion: Inclusion,
-        reverse: ReverseIncludes,
+        judge: Judge,
         holder: Holder,
     ) -> None:
         self.bell = Bell()
         self._partition = partition
         self._owner = owner
-        self._layout = layout
         self._changes = changes
         self._agenda = agenda
         self._registry = registry
-        self._targets = targets
-        self._inclusion = inclusion
-        self._reverse = reverse
+        self._judge = judge
         self._holder = holder
         self._renew_at = 0.0
         self.owns = False
@@ -129,19 +116,36 @@ class Evaluator:
         return await self._changes.own(self._partition, self._owner.name, self._owner.incarnation, LEASE_MILLISECONDS)
 
     async def _evaluate_while_owned(self, lease: Lease) -> None:
-        cursor = lease.cursor
+        """While one group is committed the next one is read and judged; never are two committed at a time."""
+        read_upto, epoch = lease.cursor, lease.epoch
+        behind: asyncio.Task[None] | None = None
         self._renew_at = _renewal()
-        while time.monotonic() < self._renew_at and not self._changes.stand_still(self._partition):
-            entries = await self._changes.after(self._partition, cursor, MOST_CHANGES_PER_READ)
-            if entries:
+        try:
+            while time.monotonic() < self._renew_at and not self._changes.stand_still(self._partition):
+                entries = await self._changes.after(self._partition, read_upto, MOST_CHANGES_PER_READ)
+                if not entries:
+                    await self._nothing_to_do(behind)
+                    continue
                 await self._registry.refresh()  # after reading: whoever was there before these changes is seen (I5)
                 for group in _groups(entries):
-                    await self._evaluate(group, lease.epoch)
-                    cursor = group[-1].id
-                    self.progressed_at = time.monotonic()
-            else:
-                self.progressed_at = time.monotonic()
-                await self.bell.wait(min(IDLE_SECONDS, max(0.0, self._renew_at - time.monotonic())))
+                    judged = await self._judge.judge(group, partial(self._still_own, epoch))
+                    if behind:
+                        await _ended(behind)
+                    behind = asyncio.create_task(self._commit(judged, epoch))
+                    read_upto = group[-1].id
+        except BaseException:  # also when we are stopped: what was given to us to hold must be known
+            if behind:
+                await _left_alone(behind)
+            raise
+        if behind:
+            await _ended(behind)
+
+    async def _nothing_to_do(self, behind: asyncio.Task[None] | None) -> None:
+        if behind is None or behind.done():
+            self.progressed_at = time.monotonic()
+        if behind and behind.done():
+            behind.result()
+        await self.bell.wait(min(IDLE_SECONDS, max(0.0, self._renew_at - time.monotonic())))
 
     async def _still_own(self, epoch: int) -> None:
         """Renew the lease when it is time. Raises Fenced when the partition went to another meanwhile."""
@@ -152,68 +156,18 @@ class Evaluator:
             raise Fenced("the partition went to another owner")
         self._renew_at = _renewal()
 
-    async def _evaluate(self, entries: Sequence[Entry], epoch: int) -> None:
-        await self._reverse.observe(self._partition, entries)
-        judged = [entry for entry in entries if entry.interaction is not Interaction.LOAD]
-        changes = await judgeable(self._changes, self._partition, judged)
-        await self._commit(changes, epoch)
-        await self._changes.advance(
-            self._partition,
-            self._owner.name,
-            self._owner.incarnation,
-            epoch,
-            entries[-1].id,
-            len(judged),
-            LEASE_MILLISECONDS,
-        )
+    async def _commit(self, judged: Judged, epoch: int) -> None:
+        """All matches of a group, then the cursor."""
+        await self._commit_matches(judged, epoch)
+        count = len(judged.changes)
+        name, incarnation, upto = self._owner.name, self._owner.incarnation, judged.entries[-1].id
+        await self._changes.advance(self._partition, name, incarnation, epoch, upto, count, LEASE_MILLISECONDS)
         self._renew_at = _renewal()
+        self.progressed_at = time.monotonic()
 
-    async def _matches(self, changes: Sequence[ResourceChange], epoch: int) -> dict[int, list[Match]]:
-        """What is to be committed, by shard, in the order of commits. The lease is renewed on the way."""
-        judged: list[tuple[ResourceChange, list[tuple[str, int]]]] = []
-        turn = time.monotonic()
-        for known in await self._targets.completed(changes):
-            if time.monotonic() - turn > TURN_SECONDS:  # not after each: a turn of all others may take longer
-                await asyncio.sleep(0)
-                turn = time.monotonic()
-            await self._still_own(epoch)
-            (change,) = await self._targets.completed([known])  # meanwhile somebody may ask for more
-            judged.append((change, await self._concerned(change)))
-        # Together: asked one after the other, each change would wait for the store once, behind the fsyncs of all.
-        included = await asyncio.gather(
-            *(self._inclusion.of(change, [name for name, _ in concerned]) for change, concerned in judged)
-        )
-        by_shard: dict[int, list[Match]] = {}
-        for (change, concerned), taken in zip(judged, included, strict=True):
-            for name, version in concerned:
-                match = Match(change.id, name, version, self._partition.index, taken.get(name, ()))
-                by_shard.setdefault(self._layout.shard_of(name), []).append(match)
-        for matches in by_shard.values():
-            matches.sort(key=lambda match: match.place)
-        return by_shard
-
-    async def _concerned(self, change: ResourceChange) -> list[tuple[str, int]]:
-        """Others have their turn in between, however many triggers and Subscriptions are to be judged."""
-        began = turn = time.monotonic()
-        try:
-            steps = self._registry.matching(change, self._partition.index)
-            while (found := _step(steps)) is None:
-                if time.monotonic() - turn > TURN_SECONDS:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
-            if time.monotonic() - began > SLOW_SECONDS:
-                seconds, concerned = round(time.monotonic() - began, 1), len(found)
-                told = {"change": str(change.id), "type": change.key.type, "seconds": seconds, "concerned": concerned}
-                log.warning("judging a change took long: look at the topics and filters of its type", extra=told)
-            return found
-        except Exception as problem:  # noqa: BLE001 a fault of ours on one change must not hold up all behind it; it is shown
-            reason = f"inside the hub: {type(problem).__name__}"
-            self._registry.record_fault(Fault("", f"change {change.id} of {change.key.type}", reason))
-            return []
-
-    async def _commit(self, changes: Sequence[ResourceChange], epoch: int) -> None:
+    async def _commit_matches(self, judged: Judged, epoch: int) -> None:
         """One call per shard in flight: a chunk that overtook a stopped one would turn its rest into repeats."""
-        waiting = await self._matches(changes, epoch)
+        waiting = judged.by_shard
         while waiting:
             await self._still_own(epoch)
             shards = list(waiting)
@@ -222,21 +176,35 @@ class Evaluator:
             results = await self._agenda.commit(batches, hold=self._holder.has_room)
             for shard, committed in zip(shards, results, strict=True):
                 self._holder.take(committed.holds, since)
-                rest = await self._rest(shard, waiting.pop(shard), committed, changes, epoch)
+                rest = await self._rest(waiting.pop(shard), committed, judged.changes, epoch)
                 if rest:
                     waiting[shard] = rest
 
     async def _rest(
-        self, shard: int, matches: list[Match], committed: Committed, changes: Sequence[ResourceChange], epoch: int
+        self, matches: list[Match], committed: Committed, changes: Sequence[ResourceChange], epoch: int
     ) -> list[Match]:
         if committed.code is CommitCode.FENCED:
             raise Fenced("a newer owner committed already")
         rest = matches[committed.decided :]
         if committed.code is CommitCode.STALE:
-            await self._registry.reread(rest[0].subscription)
             later = [change for change in changes if change.id >= rest[0].change]
-            return (await self._matches(later, epoch)).get(shard, [])
+            return await self._judge.judge_anew(rest[0].subscription, later, partial(self._still_own, epoch))
         return rest
+
+
+async def _ended(behind: asyncio.Task[None]) -> None:
+    """Raises what it raised. Whoever waits may be cancelled without cancelling it."""
+    await asyncio.wait([behind])
+    behind.result()
+
+
+async def _left_alone(behind: asyncio.Task[None]) -> None:
+    """Until it has ended, however it ends; who is cancelled once more waits no longer."""
+    try:
+        await asyncio.wait([behind])
+        behind.exception()
+    except asyncio.CancelledError:
+        behind.cancel()
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
@@ -249,16 +217,6 @@ def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         group.append(entry)
         size += len(entry.body)
     yield group
-
-
-def _step(steps: Steps[list[tuple[str, int]]]) -> list[tuple[str, int]] | None:
-    """One step further; the result after the last one."""
-    try:
-        next(steps)
-    except StopIteration as end:
-        result: list[tuple[str, int]] = end.value
-        return result
-    return None
 
 
 def _renewal() -> float:

@@ -41,6 +41,11 @@ class CompiledIncludes:
     warnings: tuple[Issue, ...] = ()
     source_base_url: str = ""
 
+    @property
+    def iterate(self) -> bool:
+        """Whether any of them follows the references of included resources."""
+        return any(directive.iterates for directive in self.directives)
+
     def references(self, resource: Resource, *, iterating: bool = False) -> list[tuple[str, str]]:
         """(type, id) of what ``resource`` refers to by a directive, each once, in order.
 

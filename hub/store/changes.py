@@ -67,6 +67,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The present version of a resource: the change that made it. It is held as long as it is the present one."""
+
+    id: ChangeId
+    version: int
+    interaction: Interaction
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to evaluate a partition; ``epoch`` 0 means another holds it."""
 
@@ -259,6 +268,13 @@ class Changes:
         replies = await self._store.send(*(_version_call(partition, key, 0) for partition, key in wanted))
         return [read_entry(reply[0], reply[1]) if len(reply) == 2 else None for reply in replies]
 
+    async def heads(self, wanted: Sequence[tuple[Partition, ResourceKey]]) -> list[Head | None]:
+        """The head of each, in one pipeline; None = it never existed. A deletion is a head too."""
+        if not wanted:
+            return []
+        calls: list[Command] = [("GET", partition.key("r", key.reference)) for partition, key in wanted]
+        return [_read_head(raw) if raw else None for raw in await self._store.send(*calls)]
+
     async def history(
         self, partition: Partition, key: ResourceKey, most: int, first: ChangeId | None = None
     ) -> list[Entry]:
@@ -295,6 +311,11 @@ class Changes:
         """Accepted changes that are not evaluated yet."""
         ((taken, left),) = await self._store.send(("HMGET", partition.key("own"), "in", "out"))
         return int(taken or 0) - int(left or 0)
+
+
+def _read_head(raw: bytes) -> Head:
+    version, identity, interaction = raw.split()
+    return Head(ChangeId.parse(identity.decode()), int(version), INTERACTIONS[interaction])
 
 
 def _version_call(partition: Partition, key: ResourceKey, version: int) -> Command:
