@@ -8,6 +8,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import orjson
+
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -27,7 +29,10 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a surrogate pair, a number beyond 64 bits: strange input is just what must be shown
+            return json.dumps(line, default=str)
 
 
 class TextLines(logging.Formatter):
@@ -50,6 +55,7 @@ def set_up_logging(form: str, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads them
+    logging._srcfile = None  # nor from which line it came: looking for it is the dearest part of a log line
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if quiet else logging.INFO)

@@ -22,13 +22,11 @@ def encode_request(
     User-Agent and Accept are added when ``headers`` does not give them. Raises ValueError for a header that would
     corrupt the request; the message holds no value.
     """
-    names, lines = set[str](), list[str]()
-    for name, value in headers:
-        name, value = _text(name), _text(value)
-        names.add(_sendable(name))
-        if not VALUE.fullmatch(value):
-            raise ValueError("a header value cannot be sent")
-        lines.append(f"{name}: {value}\r\n")
+    written = [(_text(name), _text(value)) for name, value in headers]
+    names = {_sendable(name) for name, _ in written}
+    if not all(map(VALUE.fullmatch, [value for _, value in written])):
+        raise ValueError("a header value cannot be sent")
+    lines = [f"{name}: {value}\r\n" for name, value in written]
     start = f"{method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
     if "user-agent" not in names:
         start += f"User-Agent: {USER_AGENT}\r\n"

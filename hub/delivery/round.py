@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -123,8 +124,13 @@ class Round:
 
 def _host(channel: Channel) -> str:
     """Whose attempts wait for each other: a host's, or those of a channel whose endpoints name none (all mail)."""
-    parts = urlsplit(channel.endpoint)
-    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else channel.type
+    return _named_host(channel.endpoint) or channel.type
+
+
+@lru_cache(maxsize=65_536)  # the same endpoint with every attempt
+def _named_host(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
 
 
 def _dead_letter(hold: Hold, outcome: Outcome) -> str:

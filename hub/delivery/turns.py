@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 FIRST_WINDOW = 2
@@ -33,9 +32,40 @@ class _Host:
     proven: bool = False
     """Did its last attempt go well."""
     taken: int = 0
-    waiting: deque[asyncio.Future[bool]] = field(default_factory=deque)
-    """Who waits for a turn; told whether the turn is of the bulkhead."""
+    waiting: deque[Turn] = field(default_factory=deque)
     queued: bool = False
+
+
+class Turn:
+    """An attempt's turn at a host, kept for the block of ``async with``."""
+
+    __slots__ = ("_host", "_turns", "_waits", "given", "in_bulkhead")
+
+    def __init__(self, turns: Turns, host: _Host) -> None:
+        self._turns = turns
+        self._host = host
+        self._waits: asyncio.Future[None] | None = None
+        self.given = False
+        self.in_bulkhead = False
+
+    async def __aenter__(self) -> None:
+        self._turns.queue(self._host, self)
+        if self.given:
+            return
+        self._waits = asyncio.get_running_loop().create_future()
+        try:
+            await self._waits
+        except asyncio.CancelledError:
+            self._turns.leave(self._host, self)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._host, self)
+
+    def give(self, *, in_bulkhead: bool) -> None:
+        self.given, self.in_bulkhead = True, in_bulkhead
+        if self._waits and not self._waits.done():
+            self._waits.set_result(None)
 
 
 class Turns:
@@ -47,7 +77,7 @@ class Turns:
     def __init__(self, per_host: int, most_unproven: int) -> None:
         self.taken = 0
         self.taken_by_unproven = 0
-        self._running: dict[asyncio.Future[bool], tuple[_Host, float]] = {}
+        self._running: dict[Turn, tuple[_Host, float]] = {}
         """Turns that have not stalled, the oldest first, and since when (loop time)."""
         self._per_host = per_host
         self._most_unproven = max(1, most_unproven)
@@ -56,28 +86,23 @@ class Turns:
         """Unproven hosts that have somebody waiting and room in their window, in the order of their turns."""
         self._changed: dict[str, bool] = {}
 
-    @asynccontextmanager
-    async def of(self, name: str) -> AsyncIterator[None]:
+    def of(self, name: str) -> Turn:
         """Wait for a turn at this host and keep it for the block."""
+        return Turn(self, self._host(name))
+
+    def queue(self, host: _Host, turn: Turn) -> None:
+        """``turn`` is given at once or later, whenever others leave."""
         self._notice_stalls()
-        host = self._host(name)
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         host.waiting.append(turn)
         self._hand_out(host)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it had its turn already
-                self._give_back(host, turn)
-            else:
-                host.waiting.remove(turn)
-            self._forget_some()
-            raise
-        try:
-            yield
-        finally:
+
+    def leave(self, host: _Host, turn: Turn) -> None:
+        """It is over, or no longer waited for."""
+        if turn.given:
             self._give_back(host, turn)
-            self._forget_some()
+        else:
+            host.waiting.remove(turn)
+        self._forget_some()
 
     def told(self, name: str, *, well: bool) -> None:
         """How an attempt at this host went."""
@@ -106,7 +131,7 @@ class Turns:
     def _notice_stalls(self) -> None:
         while self._running:
             turn, (host, since) = next(iter(self._running.items()))
-            if turn.get_loop().time() - since < STALL_SECONDS:
+            if asyncio.get_running_loop().time() - since < STALL_SECONDS:
                 break
             del self._running[turn]
             if host.proven:
@@ -142,13 +167,13 @@ class Turns:
         self.taken += 1
         self.taken_by_unproven += in_bulkhead
         turn = host.waiting.popleft()
-        self._running[turn] = (host, turn.get_loop().time())
-        turn.set_result(in_bulkhead)
+        self._running[turn] = (host, asyncio.get_running_loop().time())
+        turn.give(in_bulkhead=in_bulkhead)
 
-    def _give_back(self, host: _Host, turn: asyncio.Future[bool]) -> None:
+    def _give_back(self, host: _Host, turn: Turn) -> None:
         host.taken -= 1
         self.taken -= 1
-        self.taken_by_unproven -= turn.result()
+        self.taken_by_unproven -= turn.in_bulkhead
         self._running.pop(turn, None)
         self._hand_out(host)
 

@@ -236,13 +236,12 @@ def _delivered(duty: Duty, progress: Progress, outcome: Outcome) -> Verdict:
     elif drained and not progress.held:
         status = Status.ACTIVE
     recovered = status is Status.ACTIVE
-    return replace(
-        _as_it_is(progress),
+    return Verdict(
         status=status,
         cursor=cursor,
-        failures=0,
-        verified=True,
+        singly_upto=progress.singly_upto,
         refused=refused,
+        held=progress.held,
         sent=True,
         keep_frozen=duty is not Duty.EVENTS,
         error=None if recovered else _still_in_error(replace(progress, refused=refused)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from hub.domain.versions import FhirVersion
 
@@ -81,10 +82,15 @@ class SubscriptionKey:
     def __str__(self) -> str:
         return f"{self.tenant}|{self.base}|{self.id}"
 
-    @classmethod
-    def parse(cls, text: str) -> SubscriptionKey:
-        tenant, base, identity = text.split("|", 2)
-        return cls(tenant, FhirVersion(base), identity)
+    @staticmethod
+    def parse(text: str) -> SubscriptionKey:
+        return _parse_key(text)
+
+
+@lru_cache(maxsize=65_536)  # every attempt asks several times for the same one
+def _parse_key(text: str) -> SubscriptionKey:
+    tenant, base, identity = text.split("|", 2)
+    return SubscriptionKey(tenant, FhirVersion(base), identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import orjson
@@ -75,6 +76,7 @@ def _digits(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
+@lru_cache(maxsize=4096)  # the events of one change all tell the same
 def write_instant(moment: datetime) -> str:
     """An aware datetime as a FHIR instant in UTC with milliseconds, ``2026-01-02T03:04:05.678Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -38,8 +38,7 @@ class EventReader:
         """The events numbered from ``first_number``; bodies only when ``content`` asks for them."""
         foci = await self._entries(key, [(one.partition_index, one.change, "") for one in references])
         included = [] if content is Content.EMPTY else [one for each in references for one in each.included]
-        entries = await self._entries(key, [(one.partition_index, one.change, one.resource) for one in included])
-        context = dict(zip(included, entries, strict=True))
+        context = await self._context(key, included) if included else {}
         return tuple(
             _event(number, reference, focus, context, content)
             for number, (reference, focus) in enumerate(zip(references, foci, strict=True), first_number)
@@ -67,7 +66,16 @@ class EventReader:
                     return number, reference
         return None
 
+    async def _context(
+        self, key: SubscriptionKey, included: Sequence[IncludedReference]
+    ) -> dict[IncludedReference, Entry | None]:
+        entries = await self._entries(key, [(one.partition_index, one.change, one.resource) for one in included])
+        return dict(zip(included, entries, strict=True))
+
     async def _entries(self, key: SubscriptionKey, wanted: Sequence[tuple[int, ChangeId, str]]) -> list[Entry | None]:
+        if len({index for index, _, _ in wanted}) == 1:
+            partition = Partition(key.tenant, key.base, wanted[0][0])
+            return await self.changes.entries(partition, [each[1:] for each in wanted])
         found: dict[int, Entry | None] = {}
         by_index: dict[int, list[int]] = {}
         for place, (index, _, _) in enumerate(wanted):
