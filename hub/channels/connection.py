@@ -23,20 +23,23 @@ class Connection(asyncio.Protocol):
         self._written = True
         self._transport: asyncio.Transport | None = None
         self._poll = _Poll()
-        self._deadline = 0.0
+        self._began = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.opened_at = self._loop.time()
 
-    async def exchange(self, request: bytes, deadline: float) -> Response:
-        """Send ``request``, return its answer or why there is none by ``deadline`` (loop time).
+    async def exchange(self, request: bytes, began: float, deadline: float) -> Response:
+        """Send ``request``, return its answer or why there is none by ``deadline``.
+
+        Both times are the loop's; the duration of the answer counts from ``began``.
 
         The request is written once and never again: a connection that dies without an answer is a failed attempt,
         because the receiver may have acted on it. When the caller is cancelled the connection is cut.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
-            return Response(failure=Failure.CONNECTION_LOST)
+            return Response(failure=Failure.CONNECTION_LOST, duration_seconds=self._loop.time() - began)
         self._reader.expect()
+        self._began = began
         waiter: asyncio.Future[Response] = self._loop.create_future()
         self._waiter = waiter
         self._end_by(deadline)
@@ -63,6 +66,11 @@ class Connection(asyncio.Protocol):
             self._end_by(self._deadline)
         else:
             self._end(Failure.TIMED_OUT)
+
+    @property
+    def now(self) -> float:
+        """The time of its event loop."""
+        return self._loop.time()
 
     @property
     def reusable(self) -> bool:
@@ -95,7 +103,7 @@ class Connection(asyncio.Protocol):
     def _settle(self, failure: Failure) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(self._reader.response(failure))
+            waiter.set_result(self._reader.response(failure, self._loop.time() - self._began))
 
     def _end(self, failure: Failure) -> None:
         """Time or the owner ended the exchange; a status that is already there counts."""

@@ -87,7 +87,7 @@ class Pool:
 
     def keep(self, lane: Lane, connection: Connection) -> None:
         """Keep a connection for the next attempt when it is fit for one, else close it."""
-        now = asyncio.get_running_loop().time()
+        now = connection.now
         if self._emptied is not None or not connection.reusable or now - connection.opened_at > CONNECTION_SECONDS:
             connection.abort()
             return
@@ -95,7 +95,8 @@ class Pool:
         self._idle[connection] = (lane, now)
         if len(self._idle) > self._idle_limit:
             self._close_oldest()
-        self._watch()
+        if self._sweeper is None:
+            self._watch()
 
     async def aclose(self) -> None:
         """Cut every connection; wait until all sockets are closed and all attempts have left their lanes."""
@@ -108,7 +109,7 @@ class Pool:
         await self._emptied.wait()
 
     def _watch(self) -> None:
-        if self._sweeper is None and self._idle:
+        if self._idle:
             _, since = next(iter(self._idle.values()))
             self._sweeper = asyncio.get_running_loop().call_at(since + self._idle_seconds, self._sweep)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hub import __version__
 from hub.channels.endpoint import Endpoint
-from hub.domain.request_headers import FRAMING, TOKEN, VALUE
+from hub.domain.request_headers import FRAMING, TOKEN
 
 HeaderText = str | bytes
 USER_AGENT = f"fhir-notification-hub/{__version__}"
@@ -22,17 +22,22 @@ def encode_request(
     User-Agent and Accept are added when ``headers`` does not give them. Raises ValueError for a header that would
     corrupt the request; the message holds no value.
     """
-    written = [(_text(name), _text(value)) for name, value in headers]
-    names = {_sendable(name) for name, _ in written}
-    if not all(map(VALUE.fullmatch, [value for _, value in written])):
-        raise ValueError("a header value cannot be sent")
-    lines = [f"{name}: {value}\r\n" for name, value in written]
-    start = f"{method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+    names, lines = set[str](), ""
+    for given, value in headers:
+        name = given if isinstance(given, str) else given.decode("latin-1")
+        if not isinstance(value, str):
+            value = value.decode("latin-1")
+        names.add(_sendable(name))
+        # the same as VALUE, visible ASCII with spaces inside, in a fraction of the time of a pattern
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ValueError("a header value cannot be sent")
+        lines += f"{name}: {value}\r\n"
+    head = f"{method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
     if "user-agent" not in names:
-        start += f"User-Agent: {USER_AGENT}\r\n"
+        head += f"User-Agent: {USER_AGENT}\r\n"
     if "accept" not in names:
-        start += f"Accept: {ACCEPT}\r\n"
-    return f"{start}{''.join(lines)}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+        head += f"Accept: {ACCEPT}\r\n"
+    return b"%bContent-Length: %d\r\n\r\n%b" % ((head + lines).encode("ascii"), len(body), body)
 
 
 @lru_cache(maxsize=1024)  # the same few names with every notification
@@ -43,7 +48,3 @@ def _sendable(name: str) -> str:
     if name.lower() in FRAMING:
         raise ValueError("a header of the sender's own was given")
     return name.lower()
-
-
-def _text(part: HeaderText) -> str:
-    return part if isinstance(part, str) else part.decode("latin-1")

@@ -82,16 +82,14 @@ class Sender:
         try:
             endpoint = check_endpoint(url, self.policy)
             request = encode_request(endpoint, headers, body, method)
-            response = await self._attempt(endpoint, request, started + deadline_seconds)
+            return await self._attempt(endpoint, request, started, started + deadline_seconds)
         except Unprocessable:
-            response = Response(failure=Failure.NOT_ALLOWED)
+            failure = Failure.NOT_ALLOWED
         except ValueError:
-            response = Response(failure=Failure.NOT_SENDABLE)
+            failure = Failure.NOT_SENDABLE
         except AttemptFailed as failed:
-            response = Response(failure=Failure.SENDER_CLOSED if self._closed else failed.failure)
-        return Response(
-            response.status, response.headers, response.body, response.failure, duration_seconds=loop.time() - started
-        )
+            failure = Failure.SENDER_CLOSED if self._closed else failed.failure
+        return Response(failure=failure, duration_seconds=loop.time() - started)
 
     async def aclose(self) -> None:
         """Cut every attempt and connection and wait until they have ended; safe to call twice."""
@@ -101,7 +99,7 @@ class Sender:
             wait.reschedule(now)
         await self.pool.aclose()
 
-    async def _attempt(self, endpoint: Endpoint, request: bytes, deadline: float) -> Response:
+    async def _attempt(self, endpoint: Endpoint, request: bytes, began: float, deadline: float) -> Response:
         if self._closed:
             raise AttemptFailed(Failure.SENDER_CLOSED)
         lane = self.pool.enter((endpoint.scheme, endpoint.host, endpoint.port))
@@ -112,7 +110,7 @@ class Sender:
                 await lane.slots.acquire()
             try:
                 connection = self.pool.take(lane) or await self._open(endpoint, deadline)
-                response = await connection.exchange(request, deadline)
+                response = await connection.exchange(request, began, deadline)
                 self.pool.keep(lane, connection)
                 return response
             finally:

@@ -89,7 +89,7 @@ def by_sender(url: str, tls: ssl.SSLContext) -> tuple[Post, Callable[[], Awaitab
     sender = Sender(policy, tls=tls, connections_per_host=CONNECTIONS)
 
     async def post() -> int:
-        return (await sender.post(url, HEADERS, BODY, 15)).status
+        return (await sender.send("POST", url, HEADERS, BODY, 15)).status
 
     return post, sender.aclose
 
