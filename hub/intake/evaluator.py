@@ -122,11 +122,12 @@ class Evaluator:
         self._renew_at = _renewal()
         try:
             while time.monotonic() < self._renew_at and not self._changes.stand_still(self._partition):
-                entries = await self._changes.after(self._partition, read_upto, MOST_CHANGES_PER_READ)
+                entries, news = await self._changes.after_and_news(self._partition, read_upto, MOST_CHANGES_PER_READ)
                 if not entries:
                     await self._nothing_to_do(behind)
                     continue
-                await self._registry.refresh()  # after reading: whoever was there before these changes is seen (I5)
+                if not self._registry.knows(news):  # whoever was there before these changes is seen (I5)
+                    await self._registry.refresh()
                 for group in _groups(entries):
                     judged = await self._judge.judge(group, partial(self._still_own, epoch))
                     if behind:

@@ -126,6 +126,10 @@ class Registry:
             self._seen = news[-1].id
             self._value_sets.told()
 
+    def knows(self, news: str) -> bool:
+        """Whether this entry of the registry log is the last that was taken in."""
+        return news == self._seen
+
     async def reread(self, name: str) -> None:
         """Take in one Subscription whose definition changed under the evaluator."""
         async with self._reading:

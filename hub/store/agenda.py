@@ -10,8 +10,8 @@ a retry sends the same list or a re-evaluated one from the cursor on, never a su
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -48,6 +48,11 @@ class Match:
     definition_version: int
     partition_index: int
     included: tuple[IncludedReference, ...] = ()
+
+    @property
+    def reference(self) -> Reference:
+        """What the log of the Subscription says of it."""
+        return Reference(self.partition_index, self.change, self.definition_version, self.included)
 
     @property
     def place(self) -> tuple[int, int, bytes]:
@@ -119,7 +124,8 @@ class Agenda:
     ) -> list[Committed]:
         """Number matches. Each batch is (shard, partition, epoch, ≤ MOST_PER_CALL sorted matches), one per shard."""
         calls = [self._commit_call(*batch, hold=hold) for batch in batches]
-        done = [_committed(reply) for reply in await self._store.send(*calls)]
+        replies = await self._store.send(*calls)
+        done = [_committed(reply, batch[3]) for reply, batch in zip(replies, batches, strict=True)]
         for _, partition, _, matches in batches:
             for match in matches[-1:]:
                 self._store.witness.saw(partition, match.change)
@@ -132,9 +138,7 @@ class Agenda:
         tail: list[Argument] = []
         for match in matches:
             place = places.setdefault(match.subscription, len(places) + 1)
-            reference = write_reference(
-                Reference(match.partition_index, match.change, match.definition_version, match.included)
-            )
+            reference = write_reference(match.reference)
             tail += [place, match.change.milliseconds, match.change.sequence, match.definition_version, reference]
         keys = [shard_key(shard, "hw"), shard_key(shard, "due"), shard_key(shard, "m")]
         keys += [log_key(shard, name) for name in places]
@@ -196,9 +200,20 @@ def _verdict_arguments(settlement: Settlement) -> list[Argument]:
     ]  # fmt: skip
 
 
-def _committed(reply: list[Any]) -> Committed:
+def _committed(reply: list[Any], matches: Sequence[Match]) -> Committed:
     code, decided, numbers, held = reply
-    return Committed(CommitCode(code.decode()), decided, tuple(numbers), tuple(read_hold(told) for told in held))
+    holds = [read_hold(told) for told in held]
+    if holds:
+        numbered = {(match.subscription, number): match for match, number in zip(matches, numbers, strict=False)}
+        holds = [_with_references(hold, numbered) for hold in holds]
+    return Committed(CommitCode(code.decode()), decided, tuple(numbers), tuple(holds))
+
+
+def _with_references(hold: Hold, numbered: Mapping[tuple[str, int], Match]) -> Hold:
+    """It was idle, so all that it is to send was numbered just now: the log need not be read."""
+    found = [numbered.get((hold.subscription, number)) for number in hold.numbers]
+    references = tuple(match.reference for match in found if match)
+    return replace(hold, references=references) if len(references) == len(found) else hold
 
 
 def _settled(item: list[Any]) -> Hold | bool:

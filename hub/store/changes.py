@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
 from hub.domain.trail import NO_TRAIL, Trail
@@ -213,7 +214,16 @@ class Changes:
 
     async def after(self, partition: Partition, cursor: ChangeId, most: int, *, remember: bool = True) -> list[Entry]:
         """The next changes in order; ``remember`` keeps them at hand for those who will ask for them."""
-        (reply,) = await self._store.send(("XRANGE", partition.key("chg"), f"({cursor}", "+", "COUNT", most))
+        (reply,) = await self._store.send(_after_call(partition, cursor, most))
+        return self._read(partition, reply, remember=remember)
+
+    async def after_and_news(self, partition: Partition, cursor: ChangeId, most: int) -> tuple[list[Entry], str]:
+        """The next changes in order, and the newest entry of the registry log when they were read, or after it (I5)."""
+        call: Command = ("XREVRANGE", REGISTRY_LOG, "+", "-", "COUNT", 1)
+        reply, news = await self._store.send(_after_call(partition, cursor, most), call)
+        return self._read(partition, reply), news[0][0].decode() if news else "0-0"
+
+    def _read(self, partition: Partition, reply: Sequence[Any], *, remember: bool = True) -> list[Entry]:
         entries = [read_entry(identity, fields) for identity, fields in reply]
         for entry in entries if remember else ():
             self._seen.put(partition, entry)
@@ -311,6 +321,10 @@ class Changes:
         """Accepted changes that are not evaluated yet."""
         ((taken, left),) = await self._store.send(("HMGET", partition.key("own"), "in", "out"))
         return int(taken or 0) - int(left or 0)
+
+
+def _after_call(partition: Partition, cursor: ChangeId, most: int) -> Command:
+    return ("XRANGE", partition.key("chg"), f"({cursor}", "+", "COUNT", most)
 
 
 def _read_head(raw: bytes) -> Head:

@@ -15,6 +15,7 @@ from hub.store.agenda import Agenda, CommitCode, Hold
 from hub.store.attempts import Attempts
 from hub.store.client import Store
 from hub.store.conditional_write import WriteCode
+from hub.store.event_log import EventLog
 from tests.store.factories import Lab, attempted
 
 
@@ -37,6 +38,15 @@ async def test_numbers_run_on_inside_a_batch_and_an_idle_subscription_is_held_on
         lab.name("a"): [1, 2],
         lab.name("b"): [1],
     }
+
+
+async def test_what_a_commit_gives_to_hold_brings_its_events_along(lab: Lab, store: Store) -> None:
+    """Nobody need read the log for what was numbered in the same call; what they are is what the log says."""
+    await lab.activate("a", "b", max_count=5)
+    batch = [lab.match(1, "a"), lab.match(1, "b"), lab.match(2, "a")]
+    for hold in (await lab.commit(*batch)).holds:
+        ((first, references),) = await EventLog(store).read([(hold.subscription, hold.numbers)])
+        assert (first, tuple(references)) == (1, hold.references)
 
 
 async def test_a_repeated_commit_numbers_nothing_again(lab: Lab) -> None:
