@@ -67,12 +67,18 @@ def _version(binary: str) -> tuple[int, int]:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Beside the data when that path is short enough, else in a private folder of the temporary directory."""
-    beside = data_dir.resolve() / "redis.sock"
-    if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
-        return beside
+    """Beside the data when that path is short enough, else in a private folder of the temporary directory.
+
+    Raises CannotStart when the temporary directory has a path that is too long as well.
+    """
     name = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"hub-{os.getuid()}-{name}" / "redis.sock"
+    for folder in (data_dir.resolve(), Path(tempfile.gettempdir()) / f"hub-{os.getuid()}-{name}"):
+        if len(os.fsencode(path := folder / "redis.sock")) <= LONGEST_SOCKET_PATH:
+            return path
+    raise CannotStart(
+        f"the paths of {data_dir} and of the temporary directory are too long for a unix socket (at most "
+        f"{LONGEST_SOCKET_PATH} bytes): choose a shorter HUB_DATA_DIR or TMPDIR, or set HUB_REDIS_URL"
+    )
 
 
 class EmbeddedRedis:

@@ -60,6 +60,15 @@ class Scene:
             await asyncio.sleep(0.02)
         assert holds(), self.told()
 
+    async def until_written(self, number: int) -> None:
+        """The store knows that this event was delivered."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                (record,) = await self.lives.hub.subscriptions.records(["default|r5|s"])
+                if record and record.cursor == number:
+                    return
+                await asyncio.sleep(0.02)
+
     async def until_noticed(self) -> None:
         """And told to all who share the store."""
         witness = self.lives.hub.store.witness
@@ -69,7 +78,7 @@ class Scene:
         """Two events are sent, the store is set back to before the second, and the hub has noticed."""
         await self.put("kept")
         await self.until_told("kept")
-        await self.until(lambda: not self.lives.hub.worker.in_flight)
+        await self.until_written(1)
         await self.server.back_up()
         await self.put("lost")
         await self.until_told("lost")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,12 @@ async def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path:
     assert (folder / "appendonlydir").is_dir()
     assert path.parent.stat().st_mode & 0o077 == 0, "nobody else may connect"
     await server.stop()
+
+
+def test_paths_that_are_all_too_long_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long-" * 25)))
+    with pytest.raises(CannotStart, match="choose a shorter HUB_DATA_DIR or TMPDIR"):
+        socket_path(tmp_path / ("deep-" * 25))
 
 
 async def test_a_hub_that_leaves_does_not_take_redis_from_another_that_works_on_it(tmp_path: Path) -> None:
