@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 
 Filing = tuple[int, int]
@@ -18,18 +19,17 @@ Filing = tuple[int, int]
 _HEAD = Struct("<II")
 _FILING_BYTES = 12
 _FORM = Struct("<I")
-_ENCODING = ("utf-8", "surrogatepass")
-"""A JSON string can hold half a surrogate pair."""
+_WITH_ONE_OF_EACH = Struct("<IIIqII")
+"""One filing, one value: what most have."""
 
 
 def write_entry(version: int, filings: Sequence[Filing], form: int, values: Sequence[str]) -> bytes:
-    """``form`` is the number of what the values belong to."""
-    texts = [value.encode(*_ENCODING) for value in values]
-    numbers = [version, len(filings)]
-    for filing in filings:
-        numbers += filing
-    numbers.append(form)
-    numbers += map(len, texts)
+    """``form`` is the number of what the values belong to. A JSON string can hold half a surrogate pair."""
+    if len(filings) == 1 == len(values):
+        ((number, place),), text = filings, values[0].encode("utf-8", "surrogatepass")
+        return _WITH_ONE_OF_EACH.pack(version, 1, number, place, form, len(text)) + text
+    texts = [value.encode("utf-8", "surrogatepass") for value in values]
+    numbers = [version, len(filings), *chain.from_iterable(filings), form, *map(len, texts)]
     return _layout(len(filings), len(texts)).pack(*numbers) + b"".join(texts)
 
 
@@ -37,10 +37,14 @@ def version_of(entry: bytes) -> int:
     return int(_HEAD.unpack_from(entry)[0])
 
 
-def filings_of(entry: bytes) -> list[Filing]:
-    count = _HEAD.unpack_from(entry)[1]
+def filed(entry: bytes) -> tuple[int, list[Filing]]:
+    """The form, and where the Subscription is filed."""
+    _, count = _HEAD.unpack_from(entry)
+    if count == 1:
+        _, _, number, place, form, _ = _WITH_ONE_OF_EACH.unpack_from(entry)
+        return form, [(number, place)]
     numbers = _layout(count, 0).unpack_from(entry)
-    return [(numbers[at], numbers[at + 1]) for at in range(2, 2 + 2 * count, 2)]
+    return numbers[-1], list(zip(numbers[2:-1:2], numbers[3:-1:2], strict=True))
 
 
 def filters_in(entry: bytes) -> bytes:
@@ -57,7 +61,7 @@ def values_in(filters: bytes, count: int) -> tuple[str, ...]:
     lengths = _lengths(count).unpack_from(filters)[1:]
     values, start = [], _FORM.size * (1 + count)
     for length in lengths:
-        values.append(filters[start : start + length].decode(*_ENCODING))
+        values.append(filters[start : start + length].decode("utf-8", "surrogatepass"))
         start += length
     return tuple(values)
 
