@@ -140,7 +140,8 @@ class MatchIndex:
         group = self._groups.get((tenant, base, topic))
         if group is None:
             _check_base(key, topic)
-        piece = self._entries.of(key)
+        shares = self._entries.shares
+        piece = shares[hash(key) % len(shares)]
         if key in piece:
             self.remove(key)
             group = self._groups.get((tenant, base, topic))
@@ -157,7 +158,8 @@ class MatchIndex:
 
     def remove(self, key: str) -> None:
         """Forget a Subscription; an unknown key is no error."""
-        entry = self._entries.of(key).pop(key, None)
+        shares = self._entries.shares
+        entry = shares[hash(key) % len(shares)].pop(key, None)
         if entry is None:
             return
         number, filings = filed(entry)

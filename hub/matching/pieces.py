@@ -35,12 +35,13 @@ _OWNERS = _owners()
 class Pieces(Generic[Key, Value]):
     """``of`` says in which piece a key lies or would lie. Whose entry is the ``MOST_IN_ONE``-th there calls ``divide``.
 
-    ``put`` does all that; where every tenth of a microsecond counts the piece is asked for once and used twice.
+    ``put`` does all that. Where every tenth of a microsecond counts the piece is asked for once and used twice, and
+    what ``of`` does is written out.
     """
 
     def __init__(self) -> None:
         self._pieces: list[dict[Key, Value]] = [{}]
-        self._shares = self._pieces
+        self.shares = self._pieces
         """Share -> piece."""
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Pieces(Generic[Key, Value]):
         return self.of(key).get(key)
 
     def of(self, key: object) -> dict[Key, Value]:
-        shares = self._shares
+        shares = self.shares
         return shares[hash(key) % len(shares)]
 
     def put(self, key: Key, value: Value) -> None:
@@ -77,6 +78,6 @@ class Pieces(Generic[Key, Value]):
             return
         whole = self._pieces[0]
         self._pieces = [{} for _ in range(_PIECES)]
-        self._shares = [self._pieces[owner] for owner in _OWNERS]
+        self.shares = [self._pieces[owner] for owner in _OWNERS]
         for key, value in whole.items():
             self.of(key)[key] = value

@@ -23,19 +23,23 @@ class Postings:
 
     def __init__(self) -> None:
         self.number = 0
+        self.places = 0
+        """How many have names."""
         self._few: Pieces[int, str | tuple[str, ...]] = Pieces()
         self._many: dict[int, Pieces[str, None]] = {}
         """Where ``_few`` has an empty tuple: a dictionary in there would be of interest to the garbage collector."""
 
     def __bool__(self) -> bool:
-        return bool(self._few)
+        return self.places > 0
 
     def add(self, place: int, name: str) -> bool:
         """True when nothing was filed there before."""
-        piece = self._few.of(place)
+        shares = self._few.shares
+        piece = shares[hash(place) % len(shares)]
         before = len(piece)
         few = piece.setdefault(place, name)
         if len(piece) > before:
+            self.places += 1
             if before + 1 == MOST_IN_ONE:
                 self._few.divide()
             return True
@@ -58,10 +62,12 @@ class Postings:
 
     def discard(self, place: int, name: str) -> bool:
         """True when the last of the place went. A name that is not there is no error."""
-        piece = self._few.of(place)
+        shares = self._few.shares
+        piece = shares[hash(place) % len(shares)]
         few = piece.get(place)
         if few == name:
             del piece[place]
+            self.places -= 1
             return True
         if few is None or isinstance(few, str):
             return False
@@ -74,6 +80,7 @@ class Postings:
         if many:
             return False
         del piece[place], self._many[place]
+        self.places -= 1
         return True
 
     def at(self, place: int) -> Collection[str]:

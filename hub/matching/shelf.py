@@ -78,7 +78,7 @@ class Shelf:
             self._unfiltered.of(name).pop(name, None)
         for number, place in filings:
             kept = self._lists[number].kept
-            if kept.discard(place, name) and not kept:
+            if kept.discard(place, name) and not kept.places:
                 self._drop(number)
 
     @property

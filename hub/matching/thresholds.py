@@ -26,8 +26,10 @@ class SortedPostings:
         self._places = SortedPlaces()
         self._postings = Postings()
 
-    def __bool__(self) -> bool:
-        return bool(self._postings)
+    @property
+    def places(self) -> int:
+        """How many have names."""
+        return self._postings.places
 
     def add(self, place: int, name: str) -> None:
         if self._postings.add(place, name):
