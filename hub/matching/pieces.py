@@ -41,7 +41,7 @@ class Pieces(Generic[Key, Value]):
 
     def __init__(self) -> None:
         self._pieces: list[dict[Key, Value]] = [{}]
-        self.shares = self._pieces
+        self.shares: list[dict[Key, Value]] = self._pieces
         """Share -> piece."""
 
     def __len__(self) -> int:

@@ -47,14 +47,14 @@ class ReferenceValue:
 
     literal: LiteralReference
     own_base: str
-    keys: frozenset[str] | None = field(init=False)
+    keys: frozenset[str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", frozenset({self.literal.key}))
 
     def accepts(self, fhir_type: str, value: Any) -> bool:
         found = _literal(fhir_type, value, self.own_base)
-        if found is None or found.key not in (self.keys or ()):
+        if found is None or found.key not in self.keys:
             return False
         return self.literal.version in ("", found.version)
 

@@ -315,7 +315,9 @@ def test_nothing_is_left_behind(indexed: Indexed) -> None:
     for number in range(len(everything)):
         indexed.index.remove(key(str(number)))
     shelf = group.shelf
-    assert not any((shelf._unfiltered, shelf._sources, shelf._by_type, shelf._by_extraction, shelf._every_time, shelf._lists))
+    assert not any(
+        (shelf._unfiltered, shelf._sources, shelf._by_type, shelf._by_extraction, shelf._every_time, shelf._lists)
+    )
     assert not any((indexed.index._entries, indexed.index._forms, indexed.index._groups, indexed.index._by_occasion))
 
 
