@@ -39,10 +39,13 @@ class Pieces(Generic[Key, Value]):
     what ``of`` does is written out.
     """
 
-    def __init__(self) -> None:
-        self._pieces: list[dict[Key, Value]] = [{}]
+    def __init__(self, whole: dict[Key, Value] | None = None) -> None:
+        """``whole`` becomes the first piece, and is divided when it is time."""
+        self._pieces: list[dict[Key, Value]] = [{} if whole is None else whole]
         self.shares: list[dict[Key, Value]] = self._pieces
         """Share -> piece."""
+        if len(self._pieces[0]) >= MOST_IN_ONE:
+            self.divide()
 
     def __len__(self) -> int:
         return sum(map(len, self._pieces))

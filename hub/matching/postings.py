@@ -26,7 +26,7 @@ class Postings:
         self.places = 0
         """How many have names."""
         self._few: Pieces[int, str | tuple[str, ...]] = Pieces()
-        self._many: dict[int, Pieces[str, None]] = {}
+        self._many: dict[int, dict[str, None] | Pieces[str, None]] = {}
         """Where ``_few`` has an empty tuple: a dictionary in there would be of interest to the garbage collector."""
 
     def __bool__(self) -> bool:
@@ -43,22 +43,26 @@ class Postings:
             if before + 1 == MOST_IN_ONE:
                 self._few.divide()
             return True
-        if not few:
-            self._many[place].put(name, None)
-            return False
         names = (few,) if isinstance(few, str) else few
-        if name not in names:
-            self._share(piece, place, (*names, name))
+        if not names:
+            self._add_to_many(place, name)
+        elif name in names:
+            pass
+        elif len(names) < MOST_IN_A_TUPLE:
+            piece[place] = (*names, name)
+        else:
+            piece[place] = ()
+            self._many[place] = dict.fromkeys((*names, name))
         return False
 
-    def _share(self, piece: dict[int, str | tuple[str, ...]], place: int, names: tuple[str, ...]) -> None:
-        if len(names) <= MOST_IN_A_TUPLE:
-            piece[place] = names
-            return
-        piece[place] = ()
-        many = self._many[place] = Pieces()
-        for name in names:
+    def _add_to_many(self, place: int, name: str) -> None:
+        many = self._many[place]
+        if isinstance(many, Pieces):
             many.put(name, None)
+            return
+        many[name] = None
+        if len(many) == MOST_IN_ONE:
+            self._many[place] = Pieces(many)
 
     def discard(self, place: int, name: str) -> bool:
         """True when the last of the place went. A name that is not there is no error."""
@@ -76,7 +80,7 @@ class Postings:
             piece[place] = rest[0] if len(rest) == 1 else rest
             return False
         many = self._many[place]
-        many.of(name).pop(name, None)
+        (many.of(name) if isinstance(many, Pieces) else many).pop(name, None)
         if many:
             return False
         del piece[place], self._many[place]

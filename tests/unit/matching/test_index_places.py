@@ -340,5 +340,6 @@ def test_the_garbage_collector_has_nothing_to_do_with_single_subscriptions(index
     for number in range(2000):
         indexed.add(f"s{number}", on_observations("patient", f"Patient/{number}"))
         indexed.add(f"t{number}", on_observations("value-quantity", f"{number}", comparator="gt"))
+        indexed.add(f"u{number}", on_observations("patient", f"Patient/of-ten-{number // 10}"))
     gc.collect()
     assert len(gc.get_objects()) - before < 500

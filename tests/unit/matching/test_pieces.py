@@ -102,7 +102,9 @@ def test_postings_divide_and_lose_nothing() -> None:
 def test_very_many_at_one_place_are_in_pieces_too() -> None:
     postings, names = Postings(), [f"s{number}" for number in range(MORE_THAN_ONE_HOLDS)]
     assert [postings.add(7, name) for name in names].count(True) == 1
-    assert len(postings._many[7]._pieces) > 1 and sorted(postings.at(7)) == sorted(names)
+    many = postings._many[7]
+    assert isinstance(many, Pieces) and len(many._pieces) > 1 and sorted(postings.at(7)) == sorted(names)
+    assert postings.add(7, names[0]) is False and len(postings.at(7)) == len(names)
     assert [postings.discard(7, name) for name in names].count(True) == 1
     assert not postings and not postings._many
 
