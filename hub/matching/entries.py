@@ -31,7 +31,7 @@ _LONG = 64
 def write_entry(version: int, filings: Sequence[Filing], form: int, values: Sequence[str]) -> bytes:
     """``form`` is the number of what the values belong to."""
     if len(filings) == 1 == len(values):
-        ((number, place),), text = filings, _kept(values[0])
+        ((number, place),), text = filings, values[0].encode("utf-8", "surrogatepass")
         return _WITH_ONE_OF_EACH.pack(version, 1, number, place, form, len(text)) + text
     texts = [_kept(value) for value in values]
     numbers = [version, len(filings), *chain.from_iterable(filings), form, *map(len, texts)]

@@ -22,7 +22,7 @@ from hub.matching.postings import Postings
 from hub.matching.search import Clause
 from hub.matching.search.extraction import Extraction
 from hub.matching.search.threshold import Side, Threshold
-from hub.matching.source import Source, Tell, place_of
+from hub.matching.source import PLACE_BITS, Source, Tell, place_of
 from hub.matching.thresholds import Axis, SortedPostings, joined
 
 Clauses = tuple[Clause, ...]
@@ -115,7 +115,7 @@ class Shelf:
         number = source.equalities.number or self._number(source.equalities, source)
         if len(keys) == 1:
             (key,) = keys
-            return [(number, place_of(key))]
+            return [(number, hash(key) & PLACE_BITS)]  # place_of, written out: most have one key
         return [(number, place_of(key)) for key in keys]
 
     def _most_selective(self, resource_type: str, clauses: Clauses) -> Clause | None:
