@@ -21,9 +21,10 @@ from hub.domain.versions import FhirVersion
 from hub.errors import HubError
 from hub.fhirpath import FHIRPathEvaluationError
 from hub.matching.chains import ChainIndex
-from hub.matching.entries import filings_of, filters_in, form_in, values_in, version_of, write_entry
+from hub.matching.entries import filed, filters_in, form_in, values_in, version_of, write_entry
 from hub.matching.filters import CompiledFilters, SearchKnowledge
 from hub.matching.forms import FilterForm
+from hub.matching.pieces import MOST_IN_ONE, Pieces
 from hub.matching.report import Fault, NotAnEvent, Report, Tally
 from hub.matching.search import Surroundings, Undecided
 from hub.matching.shelf import Shelf
@@ -113,7 +114,7 @@ class MatchIndex:
     """Not for several threads at once; ``add`` and ``remove`` between two ``match`` calls."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, bytes] = {}
+        self._entries: Pieces[str, bytes] = Pieces()
         self._forms: dict[int, _Form] = {}
         self._newest_form = 0
         self._groups: dict[_Place, _Group] = {}
@@ -139,26 +140,34 @@ class MatchIndex:
         group = self._groups.get((tenant, base, topic))
         if group is None:
             _check_base(key, topic)
-        if key in self._entries:
+        shares = self._entries.shares
+        piece = shares[hash(key) % len(shares)]
+        if key in piece:
             self.remove(key)
             group = self._groups.get((tenant, base, topic))
         if group is None:
             group = self._new_group(SubscriptionKey.parse(key), topic)
-        form = self._form(group, filters)
-        filings = group.shelf.add(key, filters.by_type)
+        form = group.forms.get((filters.by_search, filters.asked)) or self._new_form(group, filters)
+        filings, written = group.shelf.add(key, filters.by_type), filters.written
         form.members += 1
         group.members += 1
-        self._entries[key] = write_entry(version, filings, form.number, [each.value for each in filters.written])
+        values = (written[0].value,) if len(written) == 1 else tuple([each.value for each in written])
+        piece[key] = write_entry(version, filings, form.number, values)
+        if len(piece) == MOST_IN_ONE:
+            self._entries.divide()
 
     def remove(self, key: str) -> None:
         """Forget a Subscription; an unknown key is no error."""
-        entry = self._entries.pop(key, None)
+        shares = self._entries.shares
+        entry = shares[hash(key) % len(shares)].pop(key, None)
         if entry is None:
             return
-        form = self._forms[form_in(filters_in(entry))]
-        form.group.shelf.remove(key, filings_of(entry))
+        number, filings = filed(entry)
+        form = self._forms[number]
+        group = form.group
+        group.shelf.remove(key, filings)
+        group.members -= 1
         form.members -= 1
-        form.group.members -= 1
         if not form.members:
             self._forget(form)
 
@@ -215,7 +224,7 @@ class MatchIndex:
 
     def _concerned(self, group: _Group, change: ResourceChange, report: Report, matched: dict[str, int]) -> Steps[None]:
         for key in group.shelf.unfiltered:
-            matched[key] = version_of(self._entries[key])
+            matched[key] = version_of(self._entries.of(key)[key])
         resource_type, focus, canonical = change.key.type, change.focus, group.topic.topic.canonical
         if not group.shelf.knows(resource_type):
             return
@@ -253,14 +262,12 @@ class MatchIndex:
             self._by_occasion.setdefault(occasion, []).append(group)
         return group
 
-    def _form(self, group: _Group, filters: CompiledFilters) -> _Form:
-        key = (filters.by_search, filters.asked)
-        form = group.forms.get(key)
-        if form is None:
-            number = self._newest_form = self._newest_form + 1
-            form = _Form(number, key, group, FilterForm(filters, group.topic))
-            group.forms[key] = self._forms[number] = form
-            self._chains.add(form.name, group.topic, filters)
+    def _new_form(self, group: _Group, filters: CompiledFilters) -> _Form:
+        key, number = (filters.by_search, filters.asked), self._newest_form + 1
+        form = _Form(number, key, group, FilterForm(filters, group.topic))
+        group.forms[key] = self._forms[number] = form
+        self._newest_form = number
+        self._chains.add(form.name, group.topic, filters)
         return form
 
     def _forget(self, form: _Form) -> None:

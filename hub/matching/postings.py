@@ -10,6 +10,8 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterator
 
+from hub.matching.pieces import MOST_IN_ONE, Pieces
+
 MOST_IN_A_TUPLE = 8
 """A place that more Subscriptions share has a dictionary of its own: a tuple is copied whenever it changes."""
 MOST_IN_A_BLOCK = 1024
@@ -21,50 +23,77 @@ class Postings:
 
     def __init__(self) -> None:
         self.number = 0
-        self._few: dict[int, str | tuple[str, ...]] = {}
-        self._many: dict[int, dict[str, None]] = {}
+        self.places = 0
+        """How many have names."""
+        self._few: Pieces[int, str | tuple[str, ...]] = Pieces()
+        self._many: dict[int, dict[str, None] | Pieces[str, None]] = {}
+        """Where ``_few`` has an empty tuple: a dictionary in there would be of interest to the garbage collector."""
 
     def __bool__(self) -> bool:
-        return bool(self._few or self._many)
+        return self.places > 0
 
     def add(self, place: int, name: str) -> bool:
         """True when nothing was filed there before."""
-        if place in self._many:
-            self._many[place][name] = None
-            return False
-        few = self._few.get(place)
-        if few is None:
-            self._few[place] = name
+        shares = self._few.shares
+        piece = shares[hash(place) % len(shares)]
+        before = len(piece)
+        few = piece.setdefault(place, name)
+        if len(piece) > before:
+            self.places += 1
+            if before + 1 == MOST_IN_ONE:
+                self._few.divide()
             return True
         names = (few,) if isinstance(few, str) else few
-        if name in names:
-            return False
-        if len(names) < MOST_IN_A_TUPLE:
-            self._few[place] = (*names, name)
+        if not names:
+            self._add_to_many(place, name)
+        elif name in names:
+            pass
+        elif len(names) < MOST_IN_A_TUPLE:
+            piece[place] = (*names, name)
         else:
+            piece[place] = ()
             self._many[place] = dict.fromkeys((*names, name))
-            del self._few[place]
         return False
+
+    def _add_to_many(self, place: int, name: str) -> None:
+        many = self._many[place]
+        if isinstance(many, Pieces):
+            many.put(name, None)
+            return
+        many[name] = None
+        if len(many) == MOST_IN_ONE:
+            self._many[place] = Pieces(many)
 
     def discard(self, place: int, name: str) -> bool:
         """True when the last of the place went. A name that is not there is no error."""
-        many = self._many.get(place)
-        if many is not None:
-            many.pop(name, None)
-            if not many:
-                del self._many[place]
-            return not many
-        rest = tuple(other for other in self.at(place) if other != name)
-        if rest:
-            self._few[place] = rest[0] if len(rest) == 1 else rest
+        shares = self._few.shares
+        piece = shares[hash(place) % len(shares)]
+        few = piece.get(place)
+        if few == name:
+            del piece[place]
+            self.places -= 1
+            return True
+        if few is None or isinstance(few, str):
             return False
-        return self._few.pop(place, None) is not None
+        if few:
+            rest = tuple(other for other in few if other != name)
+            piece[place] = rest[0] if len(rest) == 1 else rest
+            return False
+        many = self._many[place]
+        (many.of(name) if isinstance(many, Pieces) else many).pop(name, None)
+        if many:
+            return False
+        del piece[place], self._many[place]
+        self.places -= 1
+        return True
 
     def at(self, place: int) -> Collection[str]:
         few = self._few.get(place)
         if few is None:
-            return self._many.get(place, ())
-        return (few,) if isinstance(few, str) else few
+            return ()
+        if isinstance(few, str):
+            return (few,)
+        return few or self._many[place]
 
 
 class SortedPlaces:

@@ -12,15 +12,17 @@ Focus types that ask the same of a Subscription share its filing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hub.domain.change import Resource
 from hub.matching.entries import Filing
+from hub.matching.pieces import Pieces
 from hub.matching.postings import Postings
 from hub.matching.search import Clause
+from hub.matching.search.extraction import Extraction
 from hub.matching.search.threshold import Side, Threshold
-from hub.matching.source import Source, Tell, place_of
+from hub.matching.source import PLACE_BITS, Source, Tell, place_of
 from hub.matching.thresholds import Axis, SortedPostings, joined
 
 Clauses = tuple[Clause, ...]
@@ -42,8 +44,9 @@ class Shelf:
     """``add`` says where a name was filed; ``remove`` wants to be told that again."""
 
     def __init__(self) -> None:
-        self._unfiltered: dict[str, None] = {}
+        self._unfiltered: Pieces[str, None] = Pieces()
         self._sources: dict[str, list[Source]] = {}
+        self._by_extraction: dict[Extraction, Source] = {}
         self._by_type: dict[str, list[Source]] = {}
         self._every_time: dict[frozenset[str], Postings] = {}
         self._lists: dict[int, _List] = {}
@@ -52,14 +55,14 @@ class Shelf:
     def add(self, name: str, by_type: Mapping[str, Clauses] | None) -> list[Filing]:
         """``by_type`` as in CompiledFilters. Empty back: without filters."""
         if by_type is None:
-            self._unfiltered[name] = None
+            self._unfiltered.put(name, None)
             return []
         filings: list[Filing] = []
         every_time = []
         for resource_type, clauses in by_type.items():
-            found = self._filings(resource_type, clauses)
-            filings += found
-            if not found:
+            if found := self._filings(resource_type, clauses):
+                filings = filings + found if filings else found
+            else:
                 every_time.append(resource_type)
         if every_time:
             filings.append(self._filing_every_time(frozenset(every_time)))
@@ -72,15 +75,14 @@ class Shelf:
     def remove(self, name: str, filings: list[Filing]) -> None:
         """``filings`` are those that ``add`` gave."""
         if not filings:
-            self._unfiltered.pop(name, None)
+            self._unfiltered.of(name).pop(name, None)
         for number, place in filings:
             kept = self._lists[number].kept
-            kept.discard(place, name)
-            if not kept:
+            if kept.discard(place, name) and not kept.places:
                 self._drop(number)
 
     @property
-    def unfiltered(self) -> Mapping[str, None]:
+    def unfiltered(self) -> Collection[str]:
         """Those without filters: they are told of every event."""
         return self._unfiltered
 
@@ -105,15 +107,23 @@ class Shelf:
 
     def _filings(self, resource_type: str, clauses: Clauses) -> list[Filing]:
         """Under the equality that the fewest changes, then the fewest others share; else under a comparison."""
-        equalities = [(clause, keys) for clause in clauses if (keys := clause.equality_keys()) is not None]
-        if not equalities:
+        clause = clauses[0] if len(clauses) == 1 else self._most_selective(resource_type, clauses)
+        keys = clause.equality_keys() if clause else None
+        if clause is None or keys is None:
             return self._compared(resource_type, clauses)
-        clause, keys = equalities[0]
-        if len(equalities) > 1:
-            clause, keys = min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))
-        source = self._source(resource_type, clause)
+        source = self._by_extraction.get(clause.extraction) or self._source(resource_type, clause)
         number = source.equalities.number or self._number(source.equalities, source)
+        if len(keys) == 1:
+            (key,) = keys
+            return [(number, hash(key) & PLACE_BITS)]  # place_of, written out: most have one key
         return [(number, place_of(key)) for key in keys]
+
+    def _most_selective(self, resource_type: str, clauses: Clauses) -> Clause | None:
+        """Of the equalities; None when there are none."""
+        equalities = [(clause, keys) for clause in clauses if (keys := clause.equality_keys()) is not None]
+        if len(equalities) > 1:
+            return min(equalities, key=lambda pair: (_rank(pair[0]), self._sharing(resource_type, *pair)))[0]
+        return equalities[0][0] if equalities else None
 
     def _sharing(self, resource_type: str, clause: Clause, keys: frozenset[str]) -> int:
         """How many are filed there already."""
@@ -127,7 +137,7 @@ class Shelf:
         if not asked:
             return []
         clause, thresholds = max(asked, key=lambda pair: all(each.side is Side.MEETS for each in pair[1]))
-        source = self._source(resource_type, clause)
+        source = self._by_extraction.get(clause.extraction) or self._source(resource_type, clause)
         return [self._filing_compared(source, threshold) for threshold in thresholds]
 
     def _filing_compared(self, source: Source, threshold: Threshold) -> Filing:
@@ -140,6 +150,8 @@ class Shelf:
 
     def _known_source(self, resource_type: str, clause: Clause) -> Source | None:
         extraction = clause.extraction
+        if extraction in self._by_extraction:
+            return self._by_extraction[extraction]
         for source in self._sources.get(extraction.parameter.code, ()):
             if source.fits(resource_type, extraction):
                 return source
@@ -151,9 +163,9 @@ class Shelf:
         if source is None:
             source = Source(extraction.parameter.code)
             self._sources.setdefault(source.code, []).append(source)
-        if resource_type not in source.extractions:
-            source.extractions[resource_type] = extraction
-            self._by_type.setdefault(resource_type, []).append(source)
+        self._by_extraction[extraction] = source
+        source.extractions[resource_type] = extraction
+        self._by_type.setdefault(resource_type, []).append(source)
         return source
 
     def _number(
@@ -186,7 +198,8 @@ class Shelf:
 
     def _forget(self, source: Source) -> None:
         _take_out(self._sources, source.code, source)
-        for resource_type in source.extractions:
+        for resource_type, extraction in source.extractions.items():
+            del self._by_extraction[extraction]
             _take_out(self._by_type, resource_type, source)
 
 

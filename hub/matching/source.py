@@ -15,12 +15,12 @@ from hub.matching.thresholds import Axis
 Tell = Callable[[str, str], None]
 """Hears (parameter, reason) of values that could not be read."""
 
-_PLACE_BITS = 2**60 - 1
+PLACE_BITS = 2**60 - 1
 
 
 def place_of(key: str) -> int:
     """Where an equality key is filed: its hash takes 32 bytes, not a hundred. Who shares it by accident is judged."""
-    return hash(key) & _PLACE_BITS
+    return hash(key) & PLACE_BITS
 
 
 @dataclass(slots=True, eq=False)

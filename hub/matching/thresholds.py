@@ -26,16 +26,21 @@ class SortedPostings:
         self._places = SortedPlaces()
         self._postings = Postings()
 
-    def __bool__(self) -> bool:
-        return bool(self._postings)
+    @property
+    def places(self) -> int:
+        """How many have names."""
+        return self._postings.places
 
     def add(self, place: int, name: str) -> None:
         if self._postings.add(place, name):
             self._places.add(place)
 
-    def discard(self, place: int, name: str) -> None:
-        if self._postings.discard(place, name):
+    def discard(self, place: int, name: str) -> bool:
+        """True when the last of the place went."""
+        was_last = self._postings.discard(place, name)
+        if was_last:
             self._places.remove(place)
+        return was_last
 
     def met_by(self, hull: Hull) -> Iterator[Collection[str]]:
         """Everybody whose threshold the extents meet, those of one place at a time."""

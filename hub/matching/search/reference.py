@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hub.errors import Malformed, Unprocessable
@@ -47,14 +47,14 @@ class ReferenceValue:
 
     literal: LiteralReference
     own_base: str
+    keys: frozenset[str] = field(init=False, compare=False)
 
-    @property
-    def keys(self) -> frozenset[str] | None:
-        return frozenset({self.literal.key})
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", frozenset({self.literal.key}))
 
     def accepts(self, fhir_type: str, value: Any) -> bool:
         found = _literal(fhir_type, value, self.own_base)
-        if found is None or found.key != self.literal.key:
+        if found is None or found.key not in self.keys:
             return False
         return self.literal.version in ("", found.version)
 

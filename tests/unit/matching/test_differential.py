@@ -20,6 +20,7 @@ from hub.domain.subscription import SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Unprocessable
 from hub.fhirpath import FHIRPathEvaluationError
+from hub.matching import index, pieces, postings
 from hub.matching.filters import CompiledFilters, compile_filters
 from hub.matching.index import MatchIndex
 from hub.matching.search import Surroundings
@@ -183,6 +184,15 @@ def test_the_index_finds_what_judging_each_one_finds(part: int, topics: list[tup
     worlds = CASES_PER_PART // CASES_PER_WORLD
     matches = sum(check_world(seed, topics) for seed in range(part * worlds, (part + 1) * worlds))
     assert matches > CASES_PER_PART  # the cases are not about nothing
+
+
+def test_small_pieces_make_no_difference(
+    topics: list[tuple[Announced, CompiledTopic]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dictionaries of these small indexes would never be divided otherwise."""
+    for module in (pieces, postings, index):
+        monkeypatch.setattr(module, "MOST_IN_ONE", 3)
+    assert sum(check_world(seed, topics) for seed in range(10_000, 10_010)) > 10 * CASES_PER_WORLD
 
 
 def main() -> None:

@@ -315,7 +315,9 @@ def test_nothing_is_left_behind(indexed: Indexed) -> None:
     for number in range(len(everything)):
         indexed.index.remove(key(str(number)))
     shelf = group.shelf
-    assert not any((shelf._unfiltered, shelf._sources, shelf._by_type, shelf._every_time, shelf._lists))
+    assert not any(
+        (shelf._unfiltered, shelf._sources, shelf._by_type, shelf._by_extraction, shelf._every_time, shelf._lists)
+    )
     assert not any((indexed.index._entries, indexed.index._forms, indexed.index._groups, indexed.index._by_occasion))
 
 
@@ -338,5 +340,6 @@ def test_the_garbage_collector_has_nothing_to_do_with_single_subscriptions(index
     for number in range(2000):
         indexed.add(f"s{number}", on_observations("patient", f"Patient/{number}"))
         indexed.add(f"t{number}", on_observations("value-quantity", f"{number}", comparator="gt"))
+        indexed.add(f"u{number}", on_observations("patient", f"Patient/of-ten-{number // 10}"))
     gc.collect()
     assert len(gc.get_objects()) - before < 500
