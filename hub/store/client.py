@@ -78,12 +78,8 @@ class Store:
 
     async def _check_layout(self) -> None:
         _, found = await self.send(("SET", LAYOUT_KEY, str(self.layout), "NX"), ("GET", LAYOUT_KEY))
-        if _text(found) != str(self.layout):
-            _, partitions, shards = _text(found).split()
-            raise CannotStart(
-                f"the data in this Redis was laid out with HUB_PARTITIONS={partitions} and HUB_SHARDS={shards}; "
-                "start with those, or with an empty Redis"
-            )
+        if problem := self.layout.problem(_text(found)):
+            raise CannotStart(problem)
 
     async def confirm(self) -> None:
         """What was read so far is as durable as what is written. Raises Unavailable.

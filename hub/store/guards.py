@@ -27,8 +27,9 @@ class Guards:
         """Nobody else holds ``name`` inside the block. Raises Overloaded when others hold it for seconds."""
         key, token = guard_key(name), secrets.token_hex(8)
         for _ in range(TRIES):
-            (taken,) = await self._store.send(("SET", key, token, "NX", "PX", HELD_AT_MOST_MILLISECONDS))
-            if taken:
+            # GET tells who holds it: nobody did, or, when this was sent twice, it is our own token already.
+            (holder,) = await self._store.send(("SET", key, token, "NX", "GET", "PX", HELD_AT_MOST_MILLISECONDS))
+            if holder in (None, token.encode()):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         else:

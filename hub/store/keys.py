@@ -40,6 +40,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ from hub.domain.versions import FhirVersion
 
 LAYOUT_KEY = "hub:layout"
 LAYOUT_VERSION = 1
+_LAYOUT = re.compile(r"\d+ \d+ \d+")
 BACKWARDS = "hub:backwards"
 CONFIRMATION_KEY = "hub:confirmed"
 IDENTITY_KEY = "hub:identity"
@@ -88,6 +90,23 @@ class Layout:
 
     def __str__(self) -> str:
         return f"{LAYOUT_VERSION} {self.partitions} {self.shards}"
+
+    def problem(self, found: str) -> str:
+        """Why data whose ``hub:layout`` is ``found`` cannot be served, with what to do; "" when they can."""
+        if found == str(self):
+            return ""
+        version, partitions, shards = found.split() if _LAYOUT.fullmatch(found) else ("", "", "")
+        if not version:
+            return f"{LAYOUT_KEY} in this Redis is {found!r}, which no hub has written; start with a Redis of its own"
+        if version != str(LAYOUT_VERSION):
+            return (
+                f"the data in this Redis has layout {version}, and this release of the hub reads layout "
+                f"{LAYOUT_VERSION}; start the release that wrote it, or start with an empty Redis"
+            )
+        return (
+            f"the data in this Redis was laid out with HUB_PARTITIONS={partitions} and HUB_SHARDS={shards}; "
+            "start with those, or with an empty Redis"
+        )
 
     def partition_of(self, key: ResourceKey) -> Partition:
         return Partition(key.tenant, key.base, zlib.crc32(key.reference.encode()) % self.partitions)

@@ -10,7 +10,7 @@ from hub.domain.subscription import SubscriptionKey
 from hub.store.client import Store
 from hub.store.event_log import log_key
 from hub.store.keys import BACKWARDS, Partition, shard_key
-from hub.store.scripts import script
+from hub.store.scripts import Argument, script
 from hub.store.subscriptions import Subscriptions
 from hub.store.witness import Backwards, read_partition
 
@@ -78,5 +78,7 @@ class Repair:
     async def _skip(self, names: list[str], skip: int, *, drop: bool) -> list[int]:
         shard = self._store.layout.shard_of(names[0])
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), *(log_key(shard, name) for name in names)]
-        (reply,) = await self._store.send(script("skip", keys, [skip, int(drop), *names]))
-        return [int(each) for each in reply]
+        read = [record.number if record else 0 for record in await self._subscriptions.records(names)]
+        each: list[Argument] = [part for pair in zip(names, read, strict=True) for part in pair]
+        (reply,) = await self._store.send(script("skip", keys, [skip, int(drop), *each]))
+        return [int(result) for result in reply]

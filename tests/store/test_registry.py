@@ -69,7 +69,7 @@ class Process:
             "resourceTrigger": [{"resource": "Patient"}],
         }  # fmt: skip
         await self.log.publish(
-            OWN_NAME, TopicRecord(orjson.dumps(resource).decode(), "2026-01-01T00:00:00+00:00"), None
+            OWN_NAME, TopicRecord(orjson.dumps(resource).decode(), datetime.now(UTC).isoformat()), None
         )
 
     async def withdraw(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hub.errors import CannotStart
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
-from hub.store.keys import Layout
+from hub.store.keys import LAYOUT_KEY, Layout
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,20 @@ async def test_data_of_another_layout_is_not_touched(own_redis: str, other: Stor
             await start(changed)
         await changed.close()
     await start(other)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("0 1 4", "has layout 0, and this release of the hub reads layout"),
+        *((found, "which no hub has written") for found in ("1", "", "my own note", "1 1 4 4")),
+    ],
+)
+async def test_data_of_another_release_is_not_touched(other: Store, found: str, told: str) -> None:
+    await other.send(("SET", LAYOUT_KEY, found))
+    with pytest.raises(CannotStart, match=told):
+        await start(other)
+    assert await other.send(("DBSIZE",), ("GET", LAYOUT_KEY)) == [1, found.encode()]
 
 
 async def test_no_redis_at_all_is_a_reason_not_a_crash(tmp_path: Path) -> None:

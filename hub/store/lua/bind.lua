@@ -15,7 +15,9 @@ for x, sub in ipairs(names) do
   else
     local before = m[LISTENER]
     if seen and seen > m[CURSOR] then m[CURSOR], m[FROZEN] = seen, 0 end
-    m[FENCE], m[LEASE], m[DUTY] = m[FENCE] + 1, 0, HANDSHAKE
+    if before ~= ARGV[1] or not deaf(m) or m[LEASE] > 0 then -- else it is run again
+      m[FENCE], m[LEASE], m[DUTY] = m[FENCE] + 1, 0, HANDSHAKE
+    end
     hears(m, 1, ARGV[1])
     out[x] = {'OK', before, told(sub, m)}
     changed[sub] = m

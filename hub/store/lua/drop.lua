@@ -13,6 +13,7 @@ for i = 4, #ARGV do
     if tonumber(ARGV[i]) > m[FORGIVEN] then m[REFUSED] = math.max(0, m[REFUSED] - 1) end
   end
 end
+if dropped == 0 and ARGV[2] == ARGV[3] then return {'OK', 0} end -- run again: there is nothing left to do
 m[AGAIN] = ARGV[3]
 if m[LEASE] > 0 then m[FENCE], m[LEASE] = m[FENCE] + 1, 0 end
 -- Nothing holds it back any more (ruling 19). With a backlog the next delivery says so.

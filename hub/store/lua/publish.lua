@@ -2,11 +2,16 @@
 -- KEYS definitions of its kind, log ; ARGV name, expected version ('' = any, '0' = must not exist), op (put | delete), record (without version), kind
 -- -> {OK, version, 1 when it did not exist before} | {CONFLICT, version} | {ABSENT} | {GONE, version}
 -- the hash holds `name` -> "version op" and `name version` -> record.
+-- Run again it writes nothing and answers the same: a record says when it was written, so it is known again.
 local name, expected, op = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.call('HGET', KEYS[1], name)
 local version, was = 0, 'delete'
 if head then version, was = string.match(head, '(%S+) (%S+)') version = tonumber(version) end
 local alive = head and was ~= 'delete'
+if was == op and redis.call('HGET', KEYS[1], name .. ' ' .. version) == ARGV[4] then
+  local before = redis.call('HGET', KEYS[1], name .. ' ' .. (version - 1))
+  return {'OK', version, (not before or cjson.decode(before).resource == '') and 1 or 0}
+end
 if expected == '0' then
   if alive then return {'CONFLICT', version} end
 elseif expected ~= '' and (not alive or tonumber(expected) ~= version) then return {'CONFLICT', version} end

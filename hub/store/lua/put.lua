@@ -7,10 +7,13 @@
 --      what stops it (2 its topic + 4 its endpoint)
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
+-- Run again it writes nothing and answers the same: a definition says when it was written, so it is known again.
 local VERSIONS_KEPT = 100
 local sub = ARGV[1]
 local raw = redis.call('HGET', KEYS[2], sub)
 local m = read_record(raw)
+local as_asked = m and m[STATUS] ~= GONE and (ARGV[3] == '' or m[STATUS] == tonumber(ARGV[3]))
+if as_asked and redis.call('HGET', KEYS[4], m[DEFINITION]) == ARGV[9] then return {'OK', m[DEFINITION], m[STATUS]} end
 local creating = ARGV[2] == '0'
 if creating then
   if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end

@@ -1,0 +1,188 @@
+"""The one list of the store's guards: what each sees to, where it stands, and what stands there without it.
+
+A guard that is added to a script is added here, with a scenario that breaks without it.
+"""
+
+from __future__ import annotations
+
+from tests.store.guards import changing, confirming, delivering, numbering, processes, writing
+from tests.store.guards.mutation import Edit, guard
+
+_FORMER_OWNER = "if owner ~= ARGV[1] or incarnation ~= ARGV[2] or epoch ~= ARGV[3] then"
+_OLDER_VERSION = "if ARGV[2] ~= '' and m[DEFINITION] ~= tonumber(ARGV[2]) then return {'CONFLICT', m[DEFINITION]} end"
+_FREEZE = "if duty == EVENTS and m[FROZEN] <= m[CURSOR] then"
+_HEAD = "heads[c.head] or redis.call('GET', c.head)"
+
+NUMBERING = [
+    guard("high-water mark", numbering.a_repeated_commit_numbers_nothing,
+          Edit("commit", "past = ms > high_ms or", "past = true or ms > high_ms or")),
+    guard("repeats leave the mark", numbering.repeats_alone_do_not_set_the_mark_back,
+          Edit("commit", "if past then last = i end", "last = i")),
+    guard("epoch of a commit", numbering.a_former_evaluator_numbers_nothing,
+          Edit("commit", "if marks[2] and tonumber(marks[2]) > epoch then", "if false then")),
+    guard("stale definition", numbering.a_match_under_an_old_definition_is_judged_again,
+          Edit("commit", "elseif m[DEFINITION] ~= tonumber(ARGV[i+3]) then", "elseif false then")),
+    guard("off is not numbered", numbering.off_numbers_nothing,
+          Edit("commit", "if not m or not living(m) then", "if not m then")),
+    guard("due time is lowered", numbering.an_event_does_not_wait_behind_a_heartbeat,
+          Edit("commit", "redis.call('ZADD', due, unpack(add))", "redis.call('ZADD', due, 'NX', unpack(add))")),
+    guard("commit in one step", processes.a_process_that_dies_while_it_commits_leaves_all_or_nothing,
+          processes.commit_split),
+    guard("cursor after commit", processes.a_process_that_dies_while_it_evaluates_loses_nothing,
+          processes.cursor_first),
+    guard("one attempt in flight", numbering.nothing_is_held_beside_an_attempt_in_flight,
+          Edit("commit", "idle[x] = m[LEASE] == 0 and", "idle[x] =")),
+    guard("back-off", numbering.an_endpoint_that_fails_is_left_alone_until_its_time,
+          Edit("commit", "and m[FAILURES] == 0 and m[NUMBER] == m[CURSOR]", "and m[NUMBER] == m[CURSOR]")),
+    guard("handshake before events", numbering.nothing_is_sent_before_the_handshake,
+          Edit("commit", " and m[VERIFIED] == 1 and m[HELD] == 0\n", " and m[HELD] == 0\n")),
+    guard("recovery by the client", numbering.nothing_is_sent_while_the_client_is_to_act,
+          Edit("commit", " and m[VERIFIED] == 1 and m[HELD] == 0\n", " and m[VERIFIED] == 1\n")),
+    guard("nobody listens", numbering.nothing_is_sent_while_nobody_listens,
+          Edit("commit", "and not deaf(m) and m[PAUSED] == 0", "and m[PAUSED] == 0")),
+    guard("paused", numbering.nothing_is_sent_while_it_is_paused,
+          Edit("commit", "and not deaf(m) and m[PAUSED] == 0", "and not deaf(m)")),
+    guard("lease of a partition", numbering.a_partition_has_one_owner,
+          Edit("own", "if owner and owner ~= ARGV[1] and tonumber(till) > now then", "if false then")),
+    guard("epoch of a new life", numbering.a_new_life_of_an_owner_fences_the_former,
+          Edit("own", "epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)",
+               "epoch = tonumber(epoch) or redis.call('HINCRBY', KEYS[1], 'epoch', 1)")),
+    guard("epoch of the cursor", numbering.a_former_owner_does_not_move_the_cursor,
+          Edit("advance", _FORMER_OWNER, "if false then")),
+    guard("epoch of a farewell", numbering.a_former_owner_does_not_give_the_partition_away,
+          Edit("disown", _FORMER_OWNER, "if false then")),
+    guard("changes are counted once", numbering.advancing_again_counts_once,
+          Edit("advance", "if after(ARGV[4], cursor) then", "if true then")),
+    guard("cursor of a partition", numbering.the_cursor_of_a_partition_never_goes_back,
+          Edit("advance", "if after(ARGV[4], cursor) then", "if cursor ~= ARGV[4] then")),
+]  # fmt: skip
+
+DELIVERING = [
+    guard("fence", delivering.a_zombie_changes_nothing,
+          Edit("settle", " or m[FENCE] ~= tonumber(ARGV[i+1]) then", " then")),
+    guard("settled once", delivering.an_attempt_is_settled_once,
+          Edit("settle", "if not m or m[LEASE] == 0 or", "if not m or")),
+    guard("cursor within what exists", delivering.the_cursor_never_passes_what_exists,
+          Edit("settle", "math.min(tonumber(ARGV[i+3]), m[NUMBER])", "tonumber(ARGV[i+3])")),
+    guard("cursor never back", delivering.the_cursor_never_goes_back,
+          Edit("settle", "math.max(m[CURSOR], math.min(", "math.max(0, math.min(")),
+    guard("batch is frozen", delivering.a_retry_repeats_its_batch,
+          *(Edit(name, _FREEZE, "if duty == EVENTS then") for name in ("commit", "claim", "settle"))),
+    guard("lease outlives the attempt", delivering.an_attempt_ends_before_its_lease,
+          *(Edit(name, "now + m[TIMEOUT] + LEASE_MARGIN", "now + LEASE_MARGIN")
+            for name in ("commit", "claim", "settle"))),
+    guard("attempts begin in time for their lease", delivering.an_attempt_ends_before_its_lease,
+          processes.begin_late),
+    guard("leases end", delivering.what_a_lost_process_held_is_claimed,
+          Edit("claim", "if m[LEASE] > 0 and m[LEASE] <= now then m[LEASE] = 0 end")),
+    guard("leases hold", delivering.what_is_held_is_not_claimed,
+          Edit("claim", "if m[LEASE] == 0 then\n", "if true then\n")),
+    guard("whose attempts are given up", delivering.only_its_own_former_attempts_are_given_up,
+          Edit("resume", "if m and m[LEASE] > 0 and m[OWNER] == ARGV[1] then", "if m and m[LEASE] > 0 then")),
+    guard("trim and cursor", delivering.a_trim_spares_what_waits,
+          Edit("trim", "math.min(tonumber(ARGV[2]), m[CURSOR] + 1)", "math.min(tonumber(ARGV[2]), m[NUMBER] + 1)")),
+    guard("trim and what is sent again", delivering.a_trim_spares_what_is_to_be_sent_again,
+          Edit("trim", "if letters == '' then keep", "if false then keep")),
+    guard("trim and numbers", delivering.a_trim_shifts_no_numbers,
+          Edit("references", "first - m[FIRST_KEPT], last - m[FIRST_KEPT]", "first - 1, last - 1")),
+    guard("again: as it was read", delivering.what_was_asked_for_meanwhile_is_not_lost,
+          Edit("again", "m[AGAIN] ~= ARGV[2] or ")),
+    guard("again: still held", delivering.what_is_not_held_any_more_is_not_promised,
+          Edit("again", "if lowest > 0 and lowest < m[FIRST_KEPT] then return {'MOVED'} end")),
+    guard("again: status", delivering.nothing_is_sent_again_in_a_status_that_forbids_it,
+          Edit("again", "if not string.find(ARGV[6]", "if false and not string.find(ARGV[6]")),
+    guard("again: dead letters", delivering.a_dead_letter_of_meanwhile_is_seen,
+          Edit("again", " or redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[3])")),
+    guard("drop: as it was read", delivering.what_was_asked_for_while_dropping_is_not_lost,
+          Edit("drop", "if m[AGAIN] ~= ARGV[2] then return {'MOVED'} end")),
+    guard("drop: attempts in flight", delivering.a_dropped_dead_letter_is_not_counted_again,
+          Edit("drop", "if m[LEASE] > 0 then m[FENCE], m[LEASE] = m[FENCE] + 1, 0 end")),
+    guard("skip: what waits", delivering.numbers_that_wait_are_not_skipped,
+          Edit("skip", "elseif waiting > 0 and not drop then", "elseif false then")),
+    guard("skip: once", delivering.numbers_are_skipped_once,
+          Edit("skip", "if m and m[NUMBER] >= beyond then", "if false then")),
+]  # fmt: skip
+
+WRITING = [
+    guard("put: attempts in flight", writing.a_write_makes_the_attempt_in_flight_void,
+          Edit("put", "m[FENCE], m[LEASE] = m[FENCE] + 1, 0", "m[FENCE] = m[FENCE]")),
+    guard("put: as it was read", writing.of_two_writers_one_is_told, Edit("put", _OLDER_VERSION)),
+    guard("put: creation", writing.a_creation_overwrites_nothing,
+          Edit("put", "if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end")),
+    guard("put: handshake anew", writing.a_new_endpoint_shakes_hands_first,
+          Edit("put", "if ARGV[4] == '1' or status == REQUESTED then m[VERIFIED], m[FROZEN] = 0, 0 end")),
+    guard("put: farewell", writing.who_never_shook_hands_hears_no_farewell,
+          Edit("put", "if m[VERIFIED] == 0 then m[FAREWELL] = 0 end")),
+    guard("gravestone", writing.numbers_survive_a_deletion, Edit("put", "  m = m or {", "  m = {")),
+    guard("remove: as it was read", writing.of_two_deleters_one_is_told, Edit("remove", _OLDER_VERSION)),
+    guard("pause is no toggle", writing.pausing_twice_is_a_pause,
+          Edit("pause", "if bit.band(m[PAUSED], reason) == wanted * reason then return {'OK', 0} end")),
+    guard("publish: as it was read", writing.of_two_publishers_one_is_told,
+          Edit("publish", "(not alive or tonumber(expected) ~= version)", "not alive")),
+    guard("publish: creation", writing.a_new_topic_overwrites_none,
+          Edit("publish", "if alive then return {'CONFLICT', version} end")),
+    guard("sign: few secrets", writing.secrets_stay_few,
+          Edit("sign", "living >= tonumber(ARGV[4])", "false")),
+    guard("bind: attempts in flight", writing.a_bind_makes_the_attempt_in_flight_void,
+          Edit("bind", "m[FENCE], m[LEASE], m[DUTY] = m[FENCE] + 1, 0, HANDSHAKE", "m[DUTY] = HANDSHAKE")),
+    guard("put: known again", writing.a_repeated_write_is_one_version,
+          Edit("put", "if as_asked and redis.call('HGET', KEYS[4], m[DEFINITION]) == ARGV[9] then", "if false then")),
+    guard("publish: known again", writing.a_repeated_publication_is_one_version,
+          Edit("publish", "if was == op and", "if false and")),
+    guard("sign: known again", writing.a_repeated_secret_is_one,
+          Edit("sign", "if known then return {'OK', latest} end")),
+    guard("bind: numbers that exist", writing.nobody_has_seen_what_was_never_sent,
+          Edit("bind", "elseif seen and seen > m[NUMBER] then", "elseif false then")),
+    guard("bind: cursor never back", writing.a_bind_moves_no_cursor_back,
+          Edit("bind", "if seen and seen > m[CURSOR] then", "if seen then")),
+    guard("listen: whose socket", writing.a_former_socket_does_not_listen,
+          Edit("listen", "m[LISTENER] ~= ARGV[1]", "false")),
+    guard("unbind: whose socket", writing.a_former_socket_lets_nothing_go,
+          Edit("unbind", "m[LISTENER] ~= ARGV[1]", "false")),
+    guard("release: whose guard", writing.who_outstayed_its_time_opens_no_guard,
+          Edit("release", "if present ~= ARGV[1] then return 0 end")),
+]  # fmt: skip
+
+CHANGING = [
+    guard("idempotency record", changing.a_repeated_request_makes_one_version,
+          Edit("accept", "if seen then", "if false then")),
+    guard("fingerprint of a request", changing.a_key_stands_for_one_request,
+          Edit("accept", "if print ~= c.fingerprint then return {'reused'} end")),
+    guard("If-Match", changing.if_match_names_the_present_version,
+          Edit("accept", "tonumber(c.expected) ~= version", "false")),
+    guard("create", changing.a_created_id_is_new,
+          Edit("accept", "if alive then return {'exists', previous, version} end")),
+    guard("most that may wait", changing.intake_stops_in_time,
+          Edit("accept", "if c.at.lag + c.at.events >= most then return {'busy'} end")),
+    guard("conditions at the write", changing.of_two_conditional_creates_one_creates,
+          Edit("accept", "if c.condition ~= '' and found_by(c.condition) ~= c.finds then return {'moved'} end")),
+    guard("loads give way", changing.a_load_does_not_undo_a_change,
+          Edit("accept", "if head and known(c, alive, previous, was) then", "if false then")),
+    guard("all or nothing", changing.a_refused_transaction_does_nothing,
+          Edit("accept", "if result[1] == 0 then return result end")),
+    guard("a transaction in itself", changing.a_transaction_sees_what_it_makes,
+          Edit("accept", _HEAD, "redis.call('GET', c.head)")),
+    guard("record of a transaction", changing.a_repeated_transaction_is_done_once,
+          Edit("accept", "if done then return {2, done} end")),
+    guard("retire and cursor", changing.what_is_not_judged_is_not_retired,
+          Edit("retire", "if after_cursor(id) then break end"),
+          Edit("retire", "if newest and after_cursor(newest) then break end")),
+    guard("retire and previous versions", changing.what_the_next_change_is_judged_against_stays,
+          Edit("retire", "if newest and after_cursor(newest) then break end")),
+    guard("retire and heads", changing.a_head_outlives_its_change,
+          Edit("retire", "if newest == id then", "if false then")),
+]  # fmt: skip
+
+TRAVELLING = [
+    guard("nothing is sent twice", processes.a_lost_reply_makes_nothing_happen_twice, processes.send_again),
+]  # fmt: skip
+
+CONFIRMING = [
+    guard("WAIT on the connection of the write", confirming.what_no_replica_has_is_not_confirmed,
+          confirming.wait_elsewhere),
+    guard("a mark before WAIT", confirming.a_repeat_of_what_no_replica_has_is_not_confirmed,
+          confirming.wait_without_mark),
+]  # fmt: skip
+"""These need a replica."""
+
+GUARDS = [*NUMBERING, *DELIVERING, *WRITING, *CHANGING, *TRAVELLING]
