@@ -200,12 +200,13 @@ async def _ended(behind: asyncio.Task[None]) -> None:
 
 
 async def _left_alone(behind: asyncio.Task[None]) -> None:
-    """Until it has ended, however it ends; who is cancelled once more waits no longer."""
+    """Until it has ended, however it ends; who is cancelled meanwhile waits no longer, and is cancelled."""
     try:
         await asyncio.wait([behind])
-        behind.exception()
     except asyncio.CancelledError:
         behind.cancel()
+        raise  # not what brought us here: whoever takes that for a reason to begin anew would never end
+    behind.exception()
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -103,6 +103,8 @@ async def a_repeated_secret_is_one(lab: Lab) -> None:
     must(told[0] == told[1], "the second is told the same")
     secrets = [each.secret for each in await signing.secrets(lab.name("a")) if each.until is None]
     must(secrets == ["second"], "and the secret signs on without end")
+    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
+    must(hold.signing == 2, "nobody reads the secrets anew for nothing")
 
 
 async def of_two_publishers_one_is_told(lab: Lab) -> None:
