@@ -30,13 +30,12 @@ from hub.store.event_log import (
 )
 from hub.store.keys import Partition, shard_key
 from hub.store.scripts import Argument, Command, script
-from hub.store.status_codes import STATUS_CODES, STATUSES
+from hub.store.status_codes import CAUSE_CODES, DUTIES, STATUS_CODES, STATUSES
 
 MOST_PER_CALL = 64
 """Matches of a COMMIT, attempts of a SETTLE: keeps a script under a millisecond (STORE §1.6)."""
 
 SCAN_BATCH = 500
-_DUTIES = {1: Duty.HANDSHAKE, 2: Duty.EVENTS, 3: Duty.HEARTBEAT, 4: Duty.FAREWELL, 5: Duty.AGAIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,7 @@ def _verdict_arguments(settlement: Settlement) -> list[Argument]:
         int(verdict.delay.total_seconds() * 1000), verdict.singly_upto, int(verdict.verified), int(verdict.farewell),
         verdict.refused, int(verdict.held), int(verdict.sent), int(verdict.keep_frozen), error,
         verdict.dead_number, settlement.dead_letter, write_attempt(settlement.attempt), int(verdict.deaf),
-        verdict.cause, verdict.again_done, verdict.again_singly,
+        CAUSE_CODES[verdict.cause], verdict.again_done, verdict.again_singly,
     ]  # fmt: skip
 
 
@@ -232,7 +231,7 @@ def read_hold(told: list[Any], references: tuple[Reference, ...] | None = None) 
      signing) = told  # fmt: skip
     return Hold(
         subscription=name.decode(),
-        duty=_DUTIES[duty],
+        duty=DUTIES[duty],
         fence=fence,
         definition_version=definition,
         references=references,

@@ -17,11 +17,11 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |
 | ``{dK}:e:…`` | list | event log: ``partition index:change id:definition version`` |
 | ``{dK}:x:…`` | hash | dead letters: event number -> JSON |
-| ``{dK}:a:…`` | list | the last attempts (``attempts.py``) |
+| ``{dK}:a:…`` | list | the last attempts (``attempts.py``); a first handshake alone is in the record |
 | ``{dK}:s:…`` | hash | definition version -> JSON |
 | ``{dK}:k:…`` | hash | signing secrets: secret -> ms until which it signs, 0 for the newest |
 | ``{dK}:hw`` | hash | partition -> high-water mark of COMMIT, and its epoch |
-| ``{dK}:t`` | hash | Subscription -> JSON of its last transitions (``life.py``) |
+| ``{dK}:t`` | hash | Subscription -> transitions that its record has no room for, packed (``life.py``) |
 | ``{dK}:why`` | hash | Subscription -> JSON of its last error |
 | ``{reg}:log`` | stream | what changed in the registry: subscription, topic, search-parameter or value-set, name |
 | ``{reg}:topics`` | hash | SubscriptionTopics and their versions |
@@ -49,7 +49,8 @@ from hub.domain.subscription import SubscriptionKey
 from hub.domain.versions import FhirVersion
 
 LAYOUT_KEY = "hub:layout"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+"""1 had records with other places, transitions as JSON and attempts as text."""
 _LAYOUT = re.compile(r"\d+ \d+ \d+")
 BACKWARDS = "hub:backwards"
 CONFIRMATION_KEY = "hub:confirmed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from hub.domain.subscription import SubscriptionKey
@@ -10,10 +9,28 @@ from hub.domain.transition import Cause, Transition
 from hub.store.client import Store
 from hub.store.keys import shard_key
 from hub.store.scripts import script
-from hub.store.status_codes import STATUSES
+from hub.store.status_codes import CAUSE_CODES, CAUSES, STATUSES
 
 BY_REQUEST, TOPIC, ENDPOINT = 1, 2, 4
 """Reasons for which nothing is sent; a record has the sum of those that hold."""
+
+NOTED = -3
+"""Where a record as READ tells it has the newest transitions."""
+NOTE_SIZE = 8
+
+
+def read_transitions(raw: bytes) -> list[Transition]:
+    """As ``note`` in ``lua/record.lua`` packs them: 6 bytes ms, 1 from (0: it was not there) and to, 1 cause."""
+    notes = [raw[start : start + NOTE_SIZE] for start in range(0, len(raw), NOTE_SIZE)]
+    return [
+        Transition(
+            datetime.fromtimestamp(int.from_bytes(note[:6], "big") / 1000, UTC),
+            STATUSES.get(note[6] >> 4),
+            STATUSES[note[6] & 15],
+            CAUSES[note[7]],
+        )
+        for note in notes
+    ]
 
 
 class Life:
@@ -25,15 +42,15 @@ class Life:
     async def transitions(self, subscription: str) -> list[Transition]:
         """The last ones, oldest first (record.lua keeps 50); they go with the Subscription."""
         shard = self._store.layout.shard_of(subscription)
-        (raw,) = await self._store.send(("HGET", shard_key(shard, "t"), subscription))
-        return [
-            Transition(datetime.fromtimestamp(at / 1000, UTC), STATUSES.get(before), STATUSES[after], Cause(cause))
-            for at, before, after, cause in (json.loads(raw) if raw else ())
-        ]
+        read = script("read", [shard_key(shard, "m"), shard_key(shard, "why")], [subscription])
+        older, (record,) = await self._store.send(("HGET", shard_key(shard, "t"), subscription), read)
+        return read_transitions((older or b"") + (record[NOTED] if record else b""))
 
     async def hold(self, key: SubscriptionKey, reason: int, cause: Cause, *, paused: bool) -> bool | None:
         """Pause or resume for one reason; whether that changed anything, None when there is no such Subscription."""
         shard = self._store.layout.shard_of(key)
         keys = [shard_key(shard, part) for part in ("due", "m", "t")]
-        ((code, *changed),) = await self._store.send(script("pause", keys, [str(key), reason, int(paused), cause]))
+        ((code, *changed),) = await self._store.send(
+            script("pause", keys, [str(key), reason, int(paused), CAUSE_CODES[cause]])
+        )
         return bool(changed[0]) if code == b"OK" else None

@@ -207,7 +207,7 @@ def _record(reply: list[Any]) -> Record | None:
     if not reply:
         return None
     (status, definition, number, cursor, first_kept, failures, refused, verified, held, not_before, _, deaf, listener,
-     again, forgiven, paused, error) = reply  # fmt: skip
+     again, forgiven, paused, _, _, error) = reply  # fmt: skip
     return Record(
         status=None if status == GONE else STATUSES[status],
         definition_version=definition,

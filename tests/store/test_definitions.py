@@ -88,7 +88,7 @@ async def test_settle_writes_what_it_is_told_and_decides_nothing(lab: Lab) -> No
     (hold,) = (await lab.commit(lab.match(1, "a"))).holds
     told = [
         str(hold.subscription), hold.fence, 3, 1, 7, 60_000, 0, 1, 0, 2, 0, 1, 0, '{"code": "error-response"}', 1, "{}",
-        "an attempt", 0, "delivery-failed", 0, 0,
+        "an attempt", 0, 4, 0, 0,
     ]  # fmt: skip
     keys = ["{d0}:due", "{d0}:m", "{d0}:why", "{d0}:t", *(f"{{d0}}:{kind}:{lab.name('a')}" for kind in "exa")]
     assert await lab.store.send(script("settle", keys, [1, 20, *told])) == [[[1]]]

@@ -179,18 +179,3 @@ async def test_nobody_pauses_what_is_not_there(lab: Lab) -> None:
     await lab.put("a")
     await lab.subscriptions.remove(lab.key("a"), None)
     assert await pause(lab) is None
-
-
-async def test_a_record_of_an_older_release_is_read(lab: Lab, life: Life) -> None:
-    """It has fewer places."""
-    await lab.activate("a")
-    shorten = (
-        "local m = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])) "
-        "for place = 27, #m do m[place] = nil end redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(m))"
-    )
-    await lab.store.send(("EVAL", shorten, 1, "{d0}:m", lab.name("a")))
-    record = await lab.record("a")
-    assert (record.again, record.forgiven, record.paused) == ((), 0, NOT_PAUSED)
-    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
-    assert await lab.settle(hold) is True
-    assert await life.hold(lab.key("a"), BY_REQUEST, Cause.PAUSED, paused=True) is True

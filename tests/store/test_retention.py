@@ -116,6 +116,33 @@ async def test_only_so_many_delivered_events_are_kept_and_numbers_go_on(store: S
     assert list(following.progress.batch) == [6]
 
 
+async def test_a_count_never_reaches_past_the_cursor(store: Store) -> None:
+    house = Household(store, most_kept=2)
+    await house.lab.activate("a", max_count=1)
+    accepted = await house.change(*(f"Patient/{number}" for number in range(5)))
+    (hold,) = await house.judge(*accepted)
+    await house.clean(after_milliseconds=0)
+    assert await house.lab.log_length("a") == 5, "nothing was delivered yet"
+    await house.lab.settle(hold)
+    await house.clean()
+    record = await house.lab.record("a")
+    assert (record.cursor, record.first_kept) == (1, 2), "only what was delivered went, by count and by age"
+    assert await house.held() == [each.id for each in accepted[1:]]
+
+
+async def test_a_count_of_none_keeps_what_waits_and_every_head(store: Store) -> None:
+    house = Household(store, most_kept=0)
+    await house.lab.activate("a")
+    (hold,) = await house.judge(*await house.change("Patient/1", "Patient/1", "Patient/2"))
+    await house.lab.settle(hold)
+    waiting = await house.judge(*await house.change("Patient/3"))
+    await house.clean()
+    assert (await house.lab.log_length("a"), len(waiting)) == (1, 1)
+    for reference, version in (("Patient/1", 2), ("Patient/2", 1), ("Patient/3", 1)):
+        found = await house.changes.version(PARTITION, resource_key(reference), None)
+        assert found and (found.body, found.version) == (reference.encode(), version)
+
+
 async def test_what_a_dead_letter_tells_of_is_kept(house: Household) -> None:
     refused, fine = await house.change("Patient/1", "Patient/1")
     (hold,) = await house.judge(refused)

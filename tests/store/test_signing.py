@@ -89,15 +89,3 @@ async def test_a_deleted_subscription_leaves_no_secret(lab: Lab, signing: Signin
     assert (await signing.add(lab.name("a"), "two", DAY)).code is SignCode.ABSENT
     await lab.activate("a")
     assert await signed_generation(lab, "a") == 0
-
-
-async def test_a_record_of_an_earlier_release_can_be_signed(lab: Lab, signing: SigningStore) -> None:
-    await lab.activate("a")
-    shorten = (
-        "local m = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])) for place = #m, 24, -1 do m[place] = nil end "
-        "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(m)) return #m"
-    )
-    assert await lab.store.send(("EVAL", shorten, 1, "{d0}:m", lab.name("a"))) == [23]
-    assert await signed_generation(lab, "a") == 0
-    await signing.add(lab.name("a"), "one", DAY)
-    assert await signed_generation(lab, "a") == 1

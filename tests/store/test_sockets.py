@@ -142,23 +142,6 @@ async def test_an_update_keeps_the_socket_and_another_channel_ends_it(lab: Lab, 
     assert [hold.duty for hold in await lab.claim()] == [Duty.HANDSHAKE]
 
 
-async def test_a_record_written_before_there_were_sockets_is_read_as_before(lab: Lab, sockets: Sockets) -> None:
-    await lab.activate("a")
-    shorten = (
-        "local m = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1])) for place = #m, 24, -1 do m[place] = nil end "
-        "redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(m)) return #m"
-    )
-    assert await lab.store.send(("EVAL", shorten, 1, "{d0}:m", lab.name("a"))) == [23]
-    record = await lab.record("a")
-    assert (record.deaf, record.listener) == (False, "")
-    (hold,) = (await lab.commit(lab.match(1, "a"))).holds
-    assert await lab.settle(hold) is True
-    (bound,) = await sockets.bind("p/1", [(lab.name("a"), None)])
-    assert bound.code is BindCode.ABSENT
-    await lab.put("a", 1, Status.ACTIVE, type="websocket", endpoint="")
-    await bind(sockets, lab, "a")
-
-
 async def test_its_end_comes_while_nobody_listens(lab: Lab) -> None:
     await listened(lab, "a", end=datetime.now(UTC) + timedelta(milliseconds=50))
     await asyncio.sleep(0.1)

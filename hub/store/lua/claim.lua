@@ -11,7 +11,7 @@ for x, sub in ipairs(due) do
   else
     if m[LEASE] > 0 and m[LEASE] <= now then m[LEASE] = 0 end -- the holder is gone; its fence is about to be passed
     if ended(m) and (m[STATUS] == REQUESTED or running(m)) then
-      note(KEYS[3], sub, m[STATUS], OFF, 'end')
+      note(KEYS[3], sub, m, m[STATUS], OFF, AT_ITS_END)
       m[STATUS], m[LEASE], m[FENCE], m[FAREWELL], m[NOT_BEFORE] = OFF, 0, m[FENCE] + 1, last_word(m), 0
     end
     if m[LEASE] == 0 then

@@ -18,7 +18,7 @@ m[AGAIN] = ARGV[3]
 if m[LEASE] > 0 then m[FENCE], m[LEASE] = m[FENCE] + 1, 0 end
 -- Nothing holds it back any more (ruling 19). With a backlog the next delivery says so.
 if m[STATUS] == ERROR and m[REFUSED] == 0 and m[FAILURES] == 0 and m[HELD] == 0 and m[CURSOR] == m[NUMBER] then
-  note(KEYS[4], sub, ERROR, ACTIVE, 'no-dead-letters')
+  note(KEYS[4], sub, m, ERROR, ACTIVE, LETTERLESS)
   m[STATUS] = ACTIVE
   redis.call('HDEL', KEYS[3], sub)
 end

@@ -6,7 +6,7 @@ local m = read_record(redis.call('HGET', KEYS[2], sub))
 if not m or m[STATUS] == GONE then return {'ABSENT'} end
 if bit.band(m[PAUSED], reason) == wanted * reason then return {'OK', 0} end
 m[PAUSED] = bit.bxor(m[PAUSED], reason)
-note(KEYS[3], sub, m[STATUS], m[STATUS], ARGV[4])
+note(KEYS[3], sub, m, m[STATUS], m[STATUS], tonumber(ARGV[4]))
 if m[PAUSED] == 0 then -- what was waited for is over, and a pause is no failure of the endpoint
   m[NOT_BEFORE] = 0
   if m[FAILING_SINCE] > 0 then m[FAILING_SINCE] = now end

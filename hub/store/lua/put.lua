@@ -17,7 +17,7 @@ if as_asked and redis.call('HGET', KEYS[4], m[DEFINITION]) == ARGV[9] then retur
 local creating = ARGV[2] == '0'
 if creating then
   if m and m[STATUS] ~= GONE then return {'CONFLICT', m[DEFINITION]} end
-  m = m or {REQUESTED,0,0,0,0,0, 0,0,0,0,0,0, 1,0,0,0,0,0, 1,0,0,0,'',0, 0,'','',0,0,0}
+  m = m or new_record()
 else
   if not m then return {'ABSENT'} end
   if m[STATUS] == GONE then return {'GONE', m[DEFINITION]} end
@@ -43,7 +43,7 @@ local was_beating = m[HEARTBEAT] > 0
 m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and last_word(m) or (status == OFF and m[FAREWELL] or 0)
 if m[VERIFIED] == 0 then m[FAREWELL] = 0 end -- never to an endpoint that did not shake hands
 if status == OFF then m[NOT_BEFORE] = 0 end
-if creating or status ~= m[STATUS] then note(KEYS[5], sub, creating and 0 or m[STATUS], status, 'client') end
+if creating or status ~= m[STATUS] then note(KEYS[5], sub, m, creating and 0 or m[STATUS], status, BY_CLIENT) end
 m[PAUSED] = (creating and 0 or m[PAUSED] % 2) + tonumber(ARGV[13])
 m[STATUS] = status
 m[HEARTBEAT], m[ENDS], m[MOST], m[TIMEOUT] = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

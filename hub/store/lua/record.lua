@@ -1,16 +1,22 @@
 -- Put before every script that reads or writes the records of Subscriptions.
--- A record is one packed array; its places:
+-- A record is one packed array, cut off after the last place that says something: an idle Subscription needs few of them,
+-- so those come first. Its places:
 local STATUS, DEFINITION, NUMBER, CURSOR, FENCE, LEASE = 1, 2, 3, 4, 5, 6
-local FAILURES, NOT_BEFORE, FAILING_SINCE, LAST_SENT, HEARTBEAT, ENDS = 7, 8, 9, 10, 11, 12
-local FIRST_KEPT, DUTY, VERIFIED, FROZEN, FAREWELL, REFUSED = 13, 14, 15, 16, 17, 18
-local MOST, SINGLY, HELD, TIMEOUT, OWNER, CLASSIC = 19, 20, 21, 22, 23, 24 -- CLASSIC 1: only events are sent
-local DEAF, LISTENER = 25, 26 -- DEAF 1: nobody listens, so nothing is due but its own end; LISTENER: who holds its socket, ''
-local AGAIN, FORGIVEN, PAUSED = 27, 28, 29 -- AGAIN: what is to be sent again (again_head); FORGIVEN: dead letters up to here hold nothing back
+local FIRST_KEPT, DUTY, VERIFIED, MOST, TIMEOUT = 7, 8, 9, 10, 11
+local NOTED, TRIED = 12, 13 -- its newest transitions (note); its only attempt so far (settle.lua)
+local HEARTBEAT, LAST_SENT, OWNER, FROZEN = 14, 15, 16, 17
+local FAILURES, NOT_BEFORE, FAILING_SINCE, ENDS = 18, 19, 20, 21
+local FAREWELL, REFUSED, SINGLY, HELD, CLASSIC = 22, 23, 24, 25, 26 -- CLASSIC 1: only events are sent
+local DEAF, LISTENER = 27, 28 -- DEAF 1: nobody listens, so nothing is due but its own end; LISTENER: who holds its socket, ''
+local AGAIN, FORGIVEN, PAUSED = 29, 30, 31 -- AGAIN: what is to be sent again (again_head); FORGIVEN: dead letters up to here hold nothing back
 -- PAUSED: nothing is sent while it is not 0; a sum of 1 (by request), 2 (its topic is stopped), 4 (its endpoint is stopped)
-local SIGNED = 30 -- generation of its signing secrets; 0 or less: it is not signed
+local SIGNED = 32 -- generation of its signing secrets; 0 or less: it is not signed
+local PLACES = 32
+local NOTHING = {[NOTED] = '', [TRIED] = '', [OWNER] = '', [LISTENER] = '', [AGAIN] = ''} -- 0 in every other place
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE, REPEAT = 1, 2, 3, 4, 5
-local MOST_TRANSITIONS = 50
+local BY_CLIENT, LETTERLESS, AT_ITS_END = 1, 7, 10 -- causes of a transition (status_codes.py)
+local MOST_TRANSITIONS, NOTED_HERE, NOTE_SIZE = 50, 4, 8
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
 
 local t = redis.call('TIME')
@@ -19,22 +25,32 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function deaf(m) return m[DEAF] == 1 end
 local function hears(m, is_deaf, listener) m[DEAF], m[LISTENER] = is_deaf, listener end
 
-local function read_record(raw) -- an older record has fewer places, and no place may be skipped
-  local m = raw and cmsgpack.unpack(raw)
-  if not m then return nil end
-  m[CLASSIC], m[DEAF], m[LISTENER] = m[CLASSIC] or 0, m[DEAF] or 0, m[LISTENER] or ''
-  m[AGAIN], m[FORGIVEN], m[PAUSED] = m[AGAIN] or '', m[FORGIVEN] or 0, m[PAUSED] or 0
-  m[SIGNED] = m[SIGNED] or 0
+local function complete(m)
+  for place = #m + 1, PLACES do m[place] = NOTHING[place] or 0 end
   return m
 end
+local function read_record(raw) return raw and complete(cmsgpack.unpack(raw)) or nil end
+local function new_record()
+  local m = complete({REQUESTED})
+  m[FIRST_KEPT], m[MOST] = 1, 1
+  return m
+end
+local function write_record(m)
+  if m[LEASE] == 0 then m[OWNER] = '' end
+  local last = PLACES
+  while m[last] == (NOTHING[last] or 0) do last = last - 1 end
+  return cmsgpack.pack({unpack(m, 1, last)})
+end
 
--- Every change of status, with its cause, in the step that makes it; the last ones of each Subscription.
-local function note(transitions, sub, from, to, cause)
-  local raw = redis.call('HGET', transitions, sub)
-  local kept = raw and cjson.decode(raw) or {}
-  kept[#kept+1] = {now, from, to, cause}
-  if #kept > MOST_TRANSITIONS then table.remove(kept, 1) end
-  redis.call('HSET', transitions, sub, cjson.encode(kept))
+-- Every change of status, with its cause, in the step that makes it: 6 bytes ms, 1 from and to, 1 cause.
+-- The newest are in the record; older ones, of Subscriptions that have seen more, in a hash.
+local function note(transitions, sub, m, from, to, cause)
+  m[NOTED] = m[NOTED] .. struct.pack('>I6BB', now, from * 16 + to, cause)
+  if #m[NOTED] > NOTED_HERE * NOTE_SIZE then
+    local older = (redis.call('HGET', transitions, sub) or '') .. string.sub(m[NOTED], 1, NOTE_SIZE)
+    redis.call('HSET', transitions, sub, string.sub(older, -(MOST_TRANSITIONS - NOTED_HERE) * NOTE_SIZE))
+    m[NOTED] = string.sub(m[NOTED], NOTE_SIZE + 1)
+  end
 end
 
 -- What is to be sent again: 'first-last@ms asked' with r (dead letters) and s (one by one), stretches separated by blanks.
@@ -138,6 +154,6 @@ end
 
 local function put_records(records, changed)
   local write = {}
-  for sub, m in pairs(changed) do write[#write+1] = sub write[#write+1] = cmsgpack.pack(m) end
+  for sub, m in pairs(changed) do write[#write+1] = sub write[#write+1] = write_record(m) end
   if #write > 0 then redis.call('HSET', records, unpack(write)) end
 end

@@ -9,7 +9,7 @@ if ARGV[2] ~= '' and m[DEFINITION] ~= tonumber(ARGV[2]) then return {'CONFLICT',
 m[DEFINITION] = m[DEFINITION] + 1
 m[STATUS], m[FENCE], m[LEASE], m[FAREWELL], m[HEARTBEAT], m[ENDS] = GONE, m[FENCE] + 1, 0, 0, 0, 0
 m[CURSOR], m[FIRST_KEPT], m[FROZEN], m[FAILURES], m[REFUSED] = m[NUMBER], m[NUMBER] + 1, 0, 0, 0
-m[AGAIN], m[FORGIVEN], m[PAUSED] = '', m[NUMBER], 0
+m[AGAIN], m[FORGIVEN], m[PAUSED], m[NOTED], m[TRIED] = '', m[NUMBER], 0, '', ''
 m[SIGNED] = -math.abs(m[SIGNED])
 put_records(KEYS[2], {[ARGV[1]] = m})
 put_due(KEYS[1], {[ARGV[1]] = m})

@@ -23,10 +23,19 @@ local function write_again(m, i, x)
   elseif singly > 0 then again_singly(m, singly) end
 end
 
+-- Most Subscriptions are quiet: a handshake that went well is all there is, and needs no key of its own.
+local function remember(m, list, attempt)
+  if m[DUTY] == HANDSHAKE and m[TRIED] == '' and redis.call('EXISTS', list) == 0 then m[TRIED] = attempt return end
+  local count
+  if m[TRIED] ~= '' then count = redis.call('RPUSH', list, m[TRIED], attempt) m[TRIED] = ''
+  else count = redis.call('RPUSH', list, attempt) end
+  if count > tonumber(ARGV[2]) then redis.call('LPOP', list) end
+end
+
 local function write(m, i, x)
   m[LEASE] = 0
   local status = tonumber(ARGV[i+2])
-  if status ~= m[STATUS] then note(KEYS[4], names[x], m[STATUS], status, ARGV[i+18]) end
+  if status ~= m[STATUS] then note(KEYS[4], names[x], m, m[STATUS], status, tonumber(ARGV[i+18])) end
   m[STATUS] = status
   m[CURSOR] = math.max(m[CURSOR], math.min(tonumber(ARGV[i+3]), m[NUMBER])) -- never backwards, never past what exists
   m[FAILURES] = tonumber(ARGV[i+4])
@@ -39,8 +48,7 @@ local function write(m, i, x)
   if ARGV[i+12] == '0' then m[FROZEN] = 0 end
   if ARGV[i+13] == '' then redis.call('HDEL', KEYS[3], names[x]) else redis.call('HSET', KEYS[3], names[x], ARGV[i+13]) end
   if ARGV[i+14] ~= '0' then redis.call('HSET', KEYS[3 + 3*x], ARGV[i+14], ARGV[i+15]) end
-  local remembered = KEYS[4 + 3*x]
-  if redis.call('RPUSH', remembered, ARGV[i+16]) > tonumber(ARGV[2]) then redis.call('LPOP', remembered) end
+  remember(m, KEYS[4 + 3*x], ARGV[i+16])
   if ARGV[i+17] == '1' then hears(m, 1, m[LISTENER]) end
   if m[DUTY] == REPEAT then write_again(m, i, x) end
 end
