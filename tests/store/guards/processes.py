@@ -94,6 +94,9 @@ class _Bystander:
 
     async def refresh(self) -> None: ...
 
+    def knows(self, news: str) -> bool:
+        return True
+
     def take(self, holds: Sequence[object], since: float) -> None: ...
 
 
@@ -177,7 +180,8 @@ async def an_evaluator_ends_when_it_is_told(lab: Lab) -> None:
         PARTITION, Owner("hub", "1"), changes, Agenda(store, "hub"), around, _EveryChange(), around  # type: ignore[arg-type]
     )  # fmt: skip
     running = asyncio.create_task(evaluator.run())
-    await store.dead.wait()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await store.dead.wait()
     for _ in range(10):
         await asyncio.sleep(0)  # it reads on, is told that the store is away, and waits for the COMMIT in flight
     running.cancel()
