@@ -5,7 +5,7 @@ A guard that is added to a script is added here, with a scenario that breaks wit
 
 from __future__ import annotations
 
-from tests.store.guards import changing, confirming, delivering, numbering, processes, writing
+from tests.store.guards import changing, confirming, delivering, evaluating, numbering, processes, writing
 from tests.store.guards.mutation import Edit, guard
 
 _FORMER_OWNER = "if owner ~= ARGV[1] or incarnation ~= ARGV[2] or epoch ~= ARGV[3] then"
@@ -22,17 +22,17 @@ NUMBERING = [
           Edit("commit", "if marks[2] and tonumber(marks[2]) > epoch then", "if false then")),
     guard("stale definition", numbering.a_match_under_an_old_definition_is_judged_again,
           Edit("commit", "elseif m[DEFINITION] ~= tonumber(ARGV[i+3]) then", "elseif false then")),
-    guard("stale matches are judged anew", processes.what_was_judged_under_an_old_definition_is_judged_anew,
-          processes.pass_over_stale),
-    guard("an end is an end", processes.an_evaluator_ends_when_it_is_told, processes.forget_the_end),
+    guard("stale matches are judged anew", evaluating.what_was_judged_under_an_old_definition_is_judged_anew,
+          evaluating.pass_over_stale),
+    guard("an end is an end", evaluating.an_evaluator_ends_when_it_is_told, evaluating.forget_the_end),
     guard("off is not numbered", numbering.off_numbers_nothing,
           Edit("commit", "if not m or not living(m) then", "if not m then")),
     guard("due time is lowered", numbering.an_event_does_not_wait_behind_a_heartbeat,
           Edit("commit", "redis.call('ZADD', due, unpack(add))", "redis.call('ZADD', due, 'NX', unpack(add))")),
     guard("commit in one step", processes.a_process_that_dies_while_it_commits_leaves_all_or_nothing,
           processes.commit_split),
-    guard("cursor after commit", processes.a_process_that_dies_while_it_evaluates_loses_nothing,
-          processes.cursor_first),
+    guard("cursor after commit", evaluating.a_process_that_dies_while_it_evaluates_loses_nothing,
+          evaluating.cursor_first),
     guard("one attempt in flight", numbering.nothing_is_held_beside_an_attempt_in_flight,
           Edit("commit", "idle[x] = m[LEASE] == 0 and", "idle[x] =")),
     guard("back-off", numbering.an_endpoint_that_fails_is_left_alone_until_its_time,
