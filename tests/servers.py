@@ -50,9 +50,9 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [word for name, value in self.options.items() for word in (f"--{name}", *_values(name, value))]
         command = [find_server(), *before, "--port", str(self.port), "--dir", str(self.folder), *words]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        nowhere = subprocess.DEVNULL
+        # signals as Python has them: a file at its limit is then an error of the write, as on a full disk, not a signal
+        self.process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, restore_signals=False)
 
     async def start(self) -> None:
         self.launch()

@@ -83,6 +83,14 @@ class Lives:
             assert answer.status_code in (429, 503), (answer.status_code, answer.text)
             await asyncio.sleep(0.01)
 
+    async def once(self, method: str, path: str, body: object) -> httpx.Response | None:
+        """Sent once; None: it may stand or not."""
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
+            headers = {"Content-Type": "application/fhir+json"}
+            answer = await client.request(method, path, json=body, headers=headers)
+        return answer if answer.status_code < ANSWERED_ANYHOW else None
+
     async def until_judged(self) -> None:
         """Every accepted change has been evaluated."""
         while any([await self.hub.changes.lag(partition) for partition in self.hub.evaluators]):

@@ -37,12 +37,18 @@ class Service:
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     lines: Lines | None = None
+    logs: list[Lines] = field(default_factory=list)
+    """Of all lives so far."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        self.launch()
+        await self.until_ready()
+
+    def launch(self) -> None:
         self.port = self.port or _free_port()
         environment = clean_environment(self.folder) | {"HUB_RETRY_INITIAL_MS": "50", "HUB_RETRY_MAX_MS": "300"}
         environment |= {"PYTHONPATH": str(ROOT)} | self.settings
@@ -57,6 +63,9 @@ class Service:
             str(self.folder / "data"),
         ]
         self.process, self.lines = self.stack.enter_context(running(arguments, cwd=self.folder, env=environment))
+        self.logs.append(self.lines)
+
+    async def until_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
             while time.monotonic() < deadline:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Focus:
+    """A resource as it came along: its version, the text of its name, when it was written."""
+
+    reference: str
+    version: int
+    name: str
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """One notification. ``bodies`` are the entries beside the status, by relative reference."""
 
@@ -56,13 +67,23 @@ class Arrival:
     events: tuple[Event, ...]
     bodies: dict[str, bytes]
     manner: Manner
+    at: float = 0.0
+    """Monotonic, when it had been read."""
+
+    def focuses(self) -> Iterator[Focus]:
+        """The bodies of the newest version of each resource."""
+        for body in self.bodies.values():
+            found = orjson.loads(body)[1]
+            if found:
+                reference, meta = f"{found['resourceType']}/{found['id']}", found["meta"]
+                name = found.get("name", [{}])[0].get("text", "")
+                yield Focus(reference, int(meta["versionId"]), name, milliseconds(meta["lastUpdated"]))
 
     @property
     def versions(self) -> dict[int, int]:
         """The version of the resource in the body, by event number."""
         newest = {event.reference: event.number for event in self.events}
-        resources = {reference: orjson.loads(body)[1] for reference, body in self.bodies.items()}
-        return {newest[name]: int(found["meta"]["versionId"]) for name, found in resources.items() if found}
+        return {newest[focus.reference]: focus.version for focus in self.focuses()}
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -149,7 +170,7 @@ def read_notification(mailbox: str, webhook_id: str, body: bytes, manner: Manner
     }
     kind, told = _parameters(status) if status["resourceType"] == "Parameters" else _subscription_status(status)
     events = tuple(Event(int(number), milliseconds(instant), _relative(focus)) for number, instant, focus in told)
-    return Arrival(mailbox, kind, webhook_id, events, bodies, manner)
+    return Arrival(mailbox, kind, webhook_id, events, bodies, manner, time.monotonic())
 
 
 def _parameters(status: dict[str, Any]) -> tuple[str, list[tuple[str, str, str]]]:
