@@ -35,6 +35,7 @@ from hub.channels.websocket import WebSocketChannel
 from hub.delivery.host_memory import HostMemory
 from hub.delivery.listening import Listening
 from hub.delivery.round import DeliveryChannel, Round
+from hub.delivery.standing_in import StandingIn
 from hub.delivery.turns import Turns
 from hub.delivery.worker import DeliveryWorker
 from hub.domain.subscription import Subscription
@@ -85,6 +86,7 @@ from hub.store.hints import Hints
 from hub.store.hosts import Hosts
 from hub.store.keys import Layout, Partition
 from hub.store.life import Life
+from hub.store.lives import Lives
 from hub.store.registry import Registry as RegistryLog
 from hub.store.relay import Relay
 from hub.store.secrets import Secrets
@@ -157,16 +159,11 @@ class Hub:
         }
         turns = Turns(CONNECTIONS_PER_HOST, settings.max_attempts_in_flight // 2)
         self.host_memory = HostMemory(turns, Hosts(self.store))
+        standing_in = StandingIn(Lives(self.store, self.instance.name), self.store.layout.shard_of, self._ring)
+        secrets_, doubt = SigningSecrets(self.signing_store), self.store.witness.stops_sending
         round_ = Round(
-            definitions,
-            self.reader,
-            channels,
-            base_urls,
-            settings.retry_policy,
-            turns,
-            SigningSecrets(self.signing_store),
-            self.store.witness.stops_sending,
-        )
+            definitions, self.reader, channels, base_urls, settings.retry_policy, turns, secrets_, standing_in, doubt
+        )  # fmt: skip
         self.worker = DeliveryWorker(self.store, self.agenda, round_, most_in_flight=settings.max_attempts_in_flight)
 
     def _ring(self) -> None:
@@ -242,6 +239,7 @@ class Hub:
         """Open the store, read what it holds, begin to work. Raises CannotStart."""
         if self._embedded:
             await self._embedded.start()
+        await self.store.until_it_answers()
         await self.store.start(
             durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
         )

@@ -17,6 +17,7 @@
     ├── Unavailable          the store did not answer: nothing is confirmed (503)
     ├── Fenced               another process took over; what was being done here is void
     └── CannotStart          bad settings or an unfit Redis: the process ends with the reason
+        └── Away                  Redis does not answer: started again later, it may go well
 
 A delivery that failed is an Outcome (``hub.domain.delivery``), never an exception.
 """
@@ -120,3 +121,7 @@ class Fenced(HubError):
 
 class CannotStart(HubError):
     """The reason, in words an operator can act on."""
+
+
+class Away(CannotStart):
+    """Nothing is wrong with this process: what it needs is not there yet."""

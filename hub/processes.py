@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 UNFIT = 2
+"""Exit code of a process that will never start as it is set up: all end."""
+AWAY = 3
+"""Exit code of one whose Redis did not answer: it is started again."""
 READY = b"r"
 
 

@@ -20,7 +20,7 @@ from hub.channels.websocket_server import LARGEST_FRAME_BYTES, FlowControlledWeb
 from hub.domain.versions import FhirVersion
 from hub.draining import Drain
 from hub.durability import durability_in_words
-from hub.errors import CannotStart
+from hub.errors import Away, CannotStart, Unavailable
 from hub.processes import Parent, serve_in_processes
 from hub.settings import Settings
 from hub.telemetry import set_up_logging
@@ -74,7 +74,7 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
     parent = Parent(role.parent) if role.parent is not None else None
     hub = Hub(settings, dev=role.dev)
     try:
-        await hub.start()
+        await _start(hub)
         gc.collect()
         gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
         if role.api:
@@ -91,6 +91,13 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
     finally:
         await hub.stop()
     return 0
+
+
+async def _start(hub: Hub) -> None:
+    try:
+        await hub.start()
+    except Unavailable as problem:  # it went away in the middle
+        raise Away(str(problem)) from problem
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -14,6 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from hub.delivery.composing import classic_dispatch, compose, delivery_id, events_of, with_references
+from hub.delivery.standing_in import StandingIn
 from hub.delivery.turns import Turns
 from hub.domain.delivery import Attempt, Dispatch, Duty, Outcome, OutcomeKind, RetryPolicy, Verdict, judge
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
@@ -54,6 +55,7 @@ class Round:
     policy: RetryPolicy
     turns: Turns
     signing: SigningSecrets
+    standing_in: StandingIn
     stopped: Callable[[SubscriptionKey], bool] = lambda _: False
     """Whether nothing may be sent to a Subscription because its numbers are in doubt (I24)."""
     jitter: Callable[[], float] = lambda: random.uniform(-1, 1)
@@ -98,11 +100,15 @@ class Round:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
-        if not _is_in_time(since):  # only now: waiting and reading may have taken long
+        if not (
+            _is_in_time(since) and self.standing_in.may_begin(hold, since)
+        ):  # only now: waiting may have taken long
             return None
         identity = dispatch.notification.bundle_id if dispatch.notification else delivery_id(hold)
         seconds = float(subscription.channel.timeout_seconds)
-        outcome = await channel.deliver(subscription.channel, dispatch, delivery_id=identity, deadline_seconds=seconds)
+        target = subscription.channel
+        with self.standing_in.attempt(hold):
+            outcome = await channel.deliver(target, dispatch, delivery_id=identity, deadline_seconds=seconds)
         if not subscription.is_listened_to:
             self.turns.told(_host(subscription.channel), well=bool(outcome.status) and outcome.status not in NOT_WELL)
         return outcome

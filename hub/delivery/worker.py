@@ -28,7 +28,7 @@ RETRY_SECONDS = 0.2
 
 
 class DeliveryWorker:
-    """Hands out holds to rounds and writes down what they brought."""
+    """Hands out holds to rounds and writes down what they brought. Nothing is held before the first sign of life."""
 
     def __init__(self, store: Store, agenda: Agenda, round_: Round, *, most_in_flight: int) -> None:
         self.bell = Bell()
@@ -46,7 +46,8 @@ class DeliveryWorker:
     def has_room(self) -> bool:
         waiting = len(self._attempts) - self._round.turns.taken
         room = self._round.turns.room(self._most_in_flight) > 0
-        return room and waiting < self._most_in_flight * MOST_WAITING_PER_TURN and not self._stopping
+        able = self._round.standing_in.is_alive and not self._stopping
+        return able and room and waiting < self._most_in_flight * MOST_WAITING_PER_TURN
 
     @property
     def in_flight(self) -> int:
@@ -62,6 +63,7 @@ class DeliveryWorker:
     async def run(self) -> None:
         """Claim and settle until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._round.standing_in.run())
             group.create_task(self._claim_for_ever())
             group.create_task(self._settle_for_ever())
 

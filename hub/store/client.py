@@ -7,11 +7,12 @@ Promises: every reply that comes back was given by Redis after it was durable in
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from redis.asyncio.client import PubSub
 
-from hub.errors import CannotStart, Unavailable
+from hub.errors import Away, CannotStart, Unavailable
 from hub.store.confirmation import MARK, Confirmation
 from hub.store.fitness import REPLICATION, settings_calls, unfit_role, unfit_settings, wanted_settings
 from hub.store.keys import LAYOUT_KEY, Layout
@@ -19,6 +20,9 @@ from hub.store.lanes import Lanes
 from hub.store.scripts import Command
 from hub.store.witness import Witness
 
+PATIENCE_SECONDS = 10.0
+"""For a Redis that starts beside the hub, reads its file or is being replaced."""
+PAUSE_SECONDS = 0.1
 REPLICA_TRIES = 50
 REPLICA_PAUSE_SECONDS = 0.2
 
@@ -53,7 +57,19 @@ class Store:
         try:
             await self._check(durability, accept_unverified=accept_unverified)
         except Unavailable as problem:
-            raise CannotStart(str(problem)) from problem
+            raise Away(str(problem)) from problem
+
+    async def until_it_answers(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Raises Away when it does not within so long."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                await self.clock_milliseconds()
+                return
+            except Unavailable as problem:
+                if time.monotonic() > deadline:
+                    raise Away(str(problem)) from problem
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _check(self, durability: str, *, accept_unverified: bool) -> None:
         problems = await self.unfit(durability, accept_unverified=accept_unverified)

@@ -14,6 +14,8 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{P}:ids`` | zset | ``token id`` of each living resource that carries an identifier |
 | ``{P}:rid`` | hash | Type/id -> its identifier tokens |
 | ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``) |
+| ``{dK}:live`` | hash | process -> its newest sign of life (``lives.py``) |
+| ``{dK}:begun`` | hash | process -> ``fence Subscription`` of each attempt that it had begun by then, a line each |
 | ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |
 | ``{dK}:e:…`` | list | event log: ``partition index:change id:definition version`` |
 | ``{dK}:x:…`` | hash | dead letters: event number -> JSON |

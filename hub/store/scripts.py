@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from importlib import resources
 
 SCRIPT_NAMES = (
-    "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "listen", "own", "pause",
+    "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "inherit", "listen", "live",
+    "own", "pause",
     "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "sign", "skip", "trim",
     "unbind", "version",
 )  # fmt: skip
 NEEDS_RECORD = {
-    *("again", "bind", "claim", "commit", "drop", "listen", "pause", "put", "read", "references", "remove", "resume"),
-    *("settle", "sign", "skip", "trim", "unbind"),
+    *("again", "bind", "claim", "commit", "drop", "inherit", "listen", "live", "pause", "put", "read", "references"),
+    *("remove", "resume", "settle", "sign", "skip", "trim", "unbind"),
 }
 
 Argument = str | bytes | int | float

@@ -104,7 +104,7 @@ class Run:
     @contextlib.asynccontextmanager
     async def _life_around(self) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(self._write_for_ever()) for _ in range(WRITERS)]
-        tasks.append(asyncio.create_task(self._notice_stalls()))
+        tasks += [asyncio.create_task(work()) for work in (self._notice_stalls, self.stage.keep_up)]
         try:
             yield
         finally:

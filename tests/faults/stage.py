@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from hub.processes import AWAY
 from tests.faults.processes import Service
 from tests.servers import FIT, Server
 
@@ -77,6 +78,15 @@ class Stage:
     def write_logs(self) -> None:
         for hub in self.hubs:
             (hub.folder / "hub.log").write_text("".join(map(str, hub.logs)))
+
+    async def keep_up(self) -> None:
+        """As an init system: a hub that found no Redis when it was started is started again; runs until cancelled."""
+        while True:
+            await asyncio.sleep(0.2)
+            for hub in self.hubs:
+                if hub.process and (code := hub.process.poll()) is not None and code != -signal.SIGKILL:
+                    assert code == AWAY, f"a hub ended by itself with {code}:\n{hub.lines}"
+                    hub.launch()
 
     async def heal(self) -> None:
         """Nothing is frozen, everything runs."""

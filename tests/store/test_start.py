@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from hub.errors import CannotStart
+from hub.errors import Away, CannotStart
 from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
 from hub.store.keys import LAYOUT_KEY, Layout
+from tests.servers import FIT, PATIENCE_SECONDS, Server
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,18 @@ async def test_no_redis_at_all_is_a_reason_not_a_crash(tmp_path: Path) -> None:
 async def test_a_url_that_is_none_is_a_reason_not_a_crash() -> None:
     with pytest.raises(CannotStart, match="HUB_REDIS_URL"):
         Store("localhost:6379", Layout())
+
+
+async def test_a_redis_that_comes_a_moment_later_is_waited_for(tmp_path: Path) -> None:
+    server = Server(tmp_path, dict(FIT))
+    store = Store(server.url, Layout())
+    try:
+        with pytest.raises(Away, match="does not answer"):
+            await store.until_it_answers(seconds=0)
+        waiting = asyncio.create_task(store.until_it_answers(seconds=PATIENCE_SECONDS))
+        await asyncio.sleep(0)
+        server.launch()
+        await waiting
+    finally:
+        await store.close()
+        server.kill()
