@@ -10,18 +10,18 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.domain.versions import FhirVersion
 from hub.store.keys import Layout
-from tests.faults.ledger import Broken, Promise, Wish
+from tests.faults.ledger import Broken, Promise
+from tests.faults.meddling import Meddler
 from tests.faults.plan import Fault, plan
 from tests.faults.receiver import Manner, Receiver, bad_manners
 from tests.faults.repeats import Repeats
+from tests.faults.report import Report
 from tests.faults.stage import Stage, Struck
 from tests.faults.town import BASES, GENDERS, Town
 
@@ -37,27 +37,6 @@ STALL_SECONDS = 0.5
 Told = Callable[[int], None]
 
 
-@dataclass
-class Report:
-    """What a run found."""
-
-    seed: int
-    broken: list[Broken] = field(default_factory=list)
-    faults: Counter[str] = field(default_factory=Counter)
-    figures: dict[str, int | float] = field(default_factory=dict)
-
-    def count(self, promise: Promise) -> int:
-        return sum(each.promise is promise for each in self.broken)
-
-    def __str__(self) -> str:
-        lines = [f"{kind:<24}{number:>9}" for kind, number in sorted(self.faults.items())]
-        lines += [f"{'faults':<24}{self.faults.total():>9}", ""]
-        lines += [f"{name:<24}{number:>9}" for name, number in self.figures.items()]
-        lines += [f"{promise.value:<24}{self.count(promise):>9}" for promise in Promise]
-        lines += ["", *map(str, self.broken[:20]), f"seed {self.seed}"]
-        return "\n".join(lines)
-
-
 class Run:
     """``told`` hears after each fault how many there were."""
 
@@ -70,32 +49,31 @@ class Run:
         self._manners = bad_manners(random.Random(seed + 1))
         self._override: tuple[float, Manner] = (0.0, Manner.TAKEN)
         self.receiver = Receiver(self._choose, late_seconds=TIMEOUT_SECONDS + 0.3)
+        self._stack = stack
         self.stage = Stage(folder, stack)
         self.town = Town(
             seed, self.stage, self.receiver, patients=PATIENTS, unsure=UNSURE, timeout_seconds=TIMEOUT_SECONDS
         )
         self._standing: dict[FhirVersion, list[str]] = {base: _one_in_each_shard(base) for base in BASES}
-        self._names = 0
         self._writing = asyncio.Event()
-        self._meddling: set[asyncio.Task[None]] = set()
-        self._busy: set[str] = set()
+        self.meddler = Meddler(self.town, self.stage.struck)
         self._calm = False
         self._slowest = 0.0
 
     async def run(self) -> Report:
         await self.receiver.start()
+        self._stack.push_async_callback(self.receiver.stop)
         await self.stage.start()
         for base in BASES:
             for mailbox in self._standing[base]:
-                await self.town.stand(base, mailbox)
+                await self.meddler.stand(base, mailbox)
             for _ in range(FICKLE):
-                await self.town.subscribe(base, self._fresh_name(base))
+                await self.town.subscribe(base, self.meddler.fresh_name(base))
         async with self._life_around():
             for start in range(0, len(self._plan), FAULTS_PER_BOUT):
                 if not await self._bout(self._plan[start : start + FAULTS_PER_BOUT]):
                     break
         codes = await self.stage.stop()
-        await self.receiver.stop()
         if any(codes):
             self._break(Promise.LOST, f"the hubs ended with {codes} when they were told to stop")
         self._judge()
@@ -108,6 +86,7 @@ class Run:
         try:
             yield
         finally:
+            self.meddler.cancel()
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -176,64 +155,7 @@ class Run:
             case "receiver is late":
                 self._override = (time.monotonic() + seconds, Manner.LATE)
             case _:
-                self._meddle(fault)
-
-    def _meddle(self, fault: Fault) -> None:
-        """Somebody changes a Subscription; nobody waits until that is answered."""
-        base = BASES[int(fault.chance * 1000) % len(BASES)]
-        there = [name for name in self._fickle(base) if name not in self._busy]
-        on = [name for name in there if self.town.ledgers[base].wishes[name][-1].on]
-        mailbox = _drawn(fault.chance, there)
-        if fault.kind == "Subscription created" or mailbox is None:
-            self._start(self._fresh_name(base), base, self.town.subscribe)
-            return
-        match fault.kind:
-            case "Subscription deleted" if len(there) > 1:
-                self._start(mailbox, base, self.town.delete)
-            case "Subscription ends" if ending := _drawn(fault.chance, on):
-                self._start(ending, base, self._end_in(fault.seconds))
-            case "Subscription switched":
-                self._start(mailbox, base, self._switch)
-            case _:
-                self._start(mailbox, base, self._edit)
-
-    def _start(self, mailbox: str, base: FhirVersion, work: Callable[[FhirVersion, str], Awaitable[None]]) -> None:
-        async def meddle() -> None:
-            self._busy.add(mailbox)
-            began = time.monotonic()
-            try:
-                await work(base, mailbox)
-            finally:
-                self._busy.discard(mailbox)
-                self.stage.struck.append(Struck("Subscription changed", began, time.monotonic(), mailbox))
-
-        task = asyncio.create_task(meddle())
-        self._meddling.add(task)
-
-    def _present(self, base: FhirVersion, mailbox: str) -> Wish:
-        return self.town.ledgers[base].wishes[mailbox][-1]
-
-    async def _edit(self, base: FhirVersion, mailbox: str) -> None:
-        on = self._present(base, mailbox).on
-        await self.town.wish(base, mailbox, status="active" if on else "requested", begins=not on)
-
-    async def _switch(self, base: FhirVersion, mailbox: str) -> None:
-        on = self._present(base, mailbox).on
-        await self.town.wish(base, mailbox, status="off" if on else "requested", begins=not on)
-
-    def _end_in(self, seconds: float) -> Callable[[FhirVersion, str], Awaitable[None]]:
-        async def end(base: FhirVersion, mailbox: str) -> None:
-            await self.town.wish(base, mailbox, status="active", seconds=seconds)
-
-        return end
-
-    def _fickle(self, base: FhirVersion) -> list[str]:
-        gone = {*self._standing[base], *self.town.deleted}
-        return [name for name in self.town.ledgers[base].wishes if name not in gone]
-
-    def _fresh_name(self, base: FhirVersion) -> str:
-        self._names += 1
-        return f"{base}-{self._names}"
+                self.meddler.meddle(fault)
 
     # rest
 
@@ -247,12 +169,7 @@ class Run:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self.stage.heal()
-                await asyncio.gather(*self._meddling)
-                self._meddling.clear()
-                for base in BASES:
-                    for mailbox in self._fickle(base):
-                        if not self._present(base, mailbox).on:
-                            await self.town.wish(base, mailbox, status="requested", begins=True)
+                await self.meddler.come_to_rest()
                 marks = {(base, gender): await self.town.mark(base, gender) for base in BASES for gender in GENDERS}
                 while waiting := {name for base in BASES for name in self._untold(base, marks)}:
                     await asyncio.sleep(0.1)
@@ -268,8 +185,8 @@ class Run:
         """Who has not been told of the newest Patient that is for them."""
         told = self._references_since_rest(base)
         found = []
-        for mailbox in (*self._standing[base], *self._fickle(base)):
-            gender = self._present(base, mailbox).gender
+        for mailbox in (*self._standing[base], *self.meddler.fickle(base)):
+            gender = self.meddler.present(base, mailbox).gender
             wanted = {marks[base, each] for each in GENDERS if gender in (None, each)}
             if not wanted <= told.get(mailbox, set()):
                 found.append(mailbox)
@@ -311,10 +228,6 @@ class Run:
             "bound: in flight": repeats.in_flight,
             "slowest rest in s": round(self._slowest, 1),
         }
-
-
-def _drawn(chance: float, names: list[str]) -> str | None:
-    return names[int(chance * len(names))] if names else None
 
 
 def _one_in_each_shard(base: FhirVersion) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import socket
@@ -16,9 +15,6 @@ from typing import Any, Protocol
 
 import httpx
 
-from hub.store.client import Store
-from hub.store.embedded import EmbeddedRedis
-from hub.store.keys import Layout
 from tests.e2e.serving import ROOT, Lines, clean_environment, running
 from tests.faults.ledger import Change, Ledger, Wish
 from tests.faults.receiver import milliseconds
@@ -86,13 +82,6 @@ class Service:
         """What it tells of itself."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
             return dict((await client.get("/health/ready")).json())
-
-    async def kill_redis(self) -> None:
-        """kill -9 of the embedded server of this data folder and of no other."""
-        store = Store(EmbeddedRedis(self.folder / "data").url, Layout())
-        (told,) = await store.send(("INFO", "server"))
-        await store.close()
-        os.kill(told["process_id"], signal.SIGKILL)
 
 
 class Address(Protocol):

@@ -14,7 +14,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.faults.harness import Report, Run, Told
+from tests.faults.harness import Run, Told
+from tests.faults.report import Report
 
 BAR = 40
 

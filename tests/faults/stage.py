@@ -6,6 +6,7 @@ Each fault is noted with the time during which it can have cut off an attempt. W
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import resource
 import signal
@@ -55,6 +56,8 @@ class Stage:
         self.redis = Server(self.folder / "redis", dict(FIT))
         transport = httpx.AsyncHTTPTransport(verify=False)
         self._client = httpx.AsyncClient(transport=transport, trust_env=False)
+        self.stack.callback(self.redis.kill)
+        self.stack.push_async_callback(self._client.aclose)
 
     async def start(self) -> None:
         await self.redis.start()
@@ -70,10 +73,7 @@ class Stage:
 
     async def stop(self) -> list[int]:
         """The exit codes of the hubs."""
-        codes = await asyncio.gather(*(hub.end_by(signal.SIGTERM) for hub in self.hubs))
-        await self._client.aclose()
-        self.redis.kill()
-        return codes
+        return list(await asyncio.gather(*(hub.end_by(signal.SIGTERM) for hub in self.hubs)))
 
     def write_logs(self) -> None:
         for hub in self.hubs:
@@ -109,8 +109,10 @@ class Stage:
         began = time.monotonic()
 
         async def wake() -> None:
-            await asyncio.sleep(seconds)
-            process.send_signal(signal.SIGCONT)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                process.send_signal(signal.SIGCONT)
             self.struck.append(Struck("hub frozen", began, time.monotonic()))
             del self._frozen[place]
 
@@ -207,8 +209,8 @@ class Stage:
         self, method: str, path: str, body: object, headers: dict[str, str], seconds: float | None
     ) -> httpx.Response:
         hub = self.hubs[self._chance.randrange(self.servers)]
-        content = {"json": body} if body is not None else {}
-        return await self._client.request(method, hub.url + path, headers=headers, timeout=seconds, **content)
+        sent = None if body is None else json.dumps(body).encode()
+        return await self._client.request(method, hub.url + path, headers=headers, timeout=seconds, content=sent)
 
 
 @dataclass

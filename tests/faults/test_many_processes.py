@@ -16,9 +16,9 @@ import pytest
 from hub.intake import evaluator
 from tests.e2e.serving import processes_below
 from tests.faults.ledger import faults_of
-from tests.faults.processes import Fleet, Load, Service
+from tests.faults.processes import Load, Service
 from tests.faults.receiver import Receiver
-from tests.faults.test_killed_hub import MAILBOXES, PATIENCE_SECONDS, all_arrived, broken_promises, until
+from tests.faults.test_stopped_hub import PATIENCE_SECONDS, until
 from tests.servers import FIT, Server
 
 HEADERS = {"Content-Type": "application/fhir+json"}
@@ -51,31 +51,6 @@ def service(home: Path, stack: AsyncExitStack, redis: Server, *command: str, **s
     home.mkdir()
     given = {"HUB_REDIS_URL": redis.url, "HUB_BASE_URL": "http://hub.example"} | settings
     return Service(home, stack, command=command or ("serve",), settings=given)
-
-
-async def test_processes_killed_in_turns_lose_nothing_and_renumber_nothing(
-    tmp_path: Path, stack: AsyncExitStack, redis: Server, receiver: Receiver
-) -> None:
-    services = [service(tmp_path / f"hub{number}", stack, redis) for number in range(3)]
-    for each in services:
-        await each.start()
-    load = Load(Fleet(services))
-    for mailbox, most in MAILBOXES.items():
-        await load.subscribe(mailbox, receiver.url(mailbox), most)
-    async with asyncio.TaskGroup() as clients:
-        for number in range(4):
-            clients.create_task(load.put_patients(f"c{number}", 75))
-        for number in range(6):
-            most = 40 * (number + 1)
-            await until(lambda most=most: len(load.ledger.changes) >= most)  # type: ignore[misc]
-            victim = services[number % 3]
-            await victim.end_by(signal.SIGKILL)
-            await victim.start()
-    await all_arrived(load, receiver)
-    assert len(load.ledger.changes) == 300
-    assert not (broken := broken_promises(load, receiver)), "\n".join(broken[:20])
-    for each in services:
-        assert await each.end_by(signal.SIGTERM) == 0, str(each.lines)
 
 
 async def test_a_worker_stands_in_for_a_server_that_was_killed(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.processes import Fleet, Load, Service
 from tests.faults.receiver import Receiver
-from tests.faults.test_killed_hub import MAILBOXES, all_arrived, broken_promises, until
+from tests.faults.test_stopped_hub import MAILBOXES, all_arrived, broken_promises, until
 from tests.servers import PATIENCE_SECONDS, Server, replicated
 
 SERVICE = "hub"

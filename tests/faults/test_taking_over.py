@@ -18,7 +18,7 @@ import pytest
 
 from tests.faults.processes import Service
 from tests.faults.receiver import Manner, Receiver
-from tests.faults.test_killed_hub import until
+from tests.faults.test_stopped_hub import until
 from tests.servers import FIT, Server
 
 LEASE_SECONDS = 60
@@ -58,10 +58,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         await redis.start()
         async with AsyncExitStack() as stack:
             settings = {"HUB_REDIS_URL": redis.url, "HUB_BASE_URL": "http://hub.example"}
-            services = [Service(tmp_path / name, stack, settings=settings) for name in ("holder", "heir")]
-            for each in services:
-                each.folder.mkdir()
-            scene = Scene(*services, receiver, set())
+            holder, heir = (Service(tmp_path / name, stack, settings=settings) for name in ("holder", "heir"))
+            holder.folder.mkdir()
+            heir.folder.mkdir()
+            scene = Scene(holder, heir, receiver, set())
             await scene.holder.start()
             await _subscribe(scene)
             await _hang(scene)
