@@ -159,7 +159,8 @@ class Hub:
         }
         turns = Turns(CONNECTIONS_PER_HOST, settings.max_attempts_in_flight // 2)
         self.host_memory = HostMemory(turns, Hosts(self.store))
-        standing_in = StandingIn(Lives(self.store, self.instance.name), self.store.layout.shard_of, self._ring)
+        lives = Lives(self.store, self.instance.name)
+        standing_in = StandingIn(lives, self.agenda, self.store.layout.shard_of, self._ring)
         secrets_, doubt = SigningSecrets(self.signing_store), self.store.witness.stops_sending
         round_ = Round(
             definitions, self.reader, channels, base_urls, settings.retry_policy, turns, secrets_, standing_in, doubt

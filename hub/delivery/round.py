@@ -68,6 +68,7 @@ class Round:
             hold, outcome, trail = await self._outcome(hold, since)
         except Unavailable as problem:
             log.warning("an attempt waits for the store", extra={"reason": str(problem)})
+            self.standing_in.give_up(hold)
             return None
         if outcome is None:
             return None

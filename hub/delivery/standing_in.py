@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from math import inf
 
 from hub.errors import Unavailable
-from hub.store.agenda import Hold
+from hub.store.agenda import Agenda, Hold
 from hub.store.lives import Lives, Signs
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,16 @@ class StandingIn:
     """Signs of this process, and looks at the others. ``rang`` wakes the worker when something was taken over."""
 
     def __init__(
-        self, lives: Lives, shard_of: Callable[[str], int], rang: Callable[[], None],
+        self, lives: Lives, agenda: Agenda, shard_of: Callable[[str], int], rang: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._lives = lives
+        self._agenda = agenda
         self._shard_of = shard_of
         self._rang = rang
         self._clock = clock
         self._begun: dict[str, int] = {}
+        self._given_up: dict[str, int] = {}
         self._told_at = -inf
         self._void_until: dict[int, float] = {}
         self._looked_at = -inf
@@ -70,6 +72,10 @@ class StandingIn:
         finally:
             if self._begun.get(hold.subscription) == hold.fence:
                 del self._begun[hold.subscription]
+
+    def give_up(self, hold: Hold) -> None:
+        """It will not be begun, because the store was away: it is free again as soon as the store answers."""
+        self._given_up[hold.subscription] = hold.fence
 
     async def run(self) -> None:
         """Until cancelled; at the end it leaves: what it has not begun is given up, and nothing is begun any more."""
@@ -100,6 +106,8 @@ class StandingIn:
             if found.thought_dead:
                 self._void_until[shard] = answered
                 log.warning("the others took this process for dead", extra={"shard": shard})
+        if self._given_up:
+            await self._give_back()
         dead = self._without_new_sign(signs, asked, answered)
         for shard, owner, sign in dead:
             freed = await self._lives.inherit(shard, owner, sign)
@@ -107,6 +115,17 @@ class StandingIn:
             log.warning("a process gives no sign of life; what it had not begun is taken over", extra=told)
         if dead:
             self._rang()
+
+    async def _give_back(self) -> None:
+        by_shard: dict[int, dict[str, int]] = {}
+        for name, fence in self._given_up.items():
+            by_shard.setdefault(self._shard_of(name), {})[name] = fence
+        for shard, fences in by_shard.items():
+            await self._agenda.give_back(shard, fences)  # repeated when in doubt: the fence makes that harmless
+            for name, fence in fences.items():
+                if self._given_up.get(name) == fence:
+                    del self._given_up[name]
+        self._rang()
 
     def _without_new_sign(self, signs: list[Signs], asked: float, answered: float) -> list[tuple[int, str, str]]:
         """(shard, process, sign) of those who are dead: nothing new since the answer in which it was first seen."""

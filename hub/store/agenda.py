@@ -181,6 +181,17 @@ class Agenda:
                     break
         return freed
 
+    async def give_back(self, shard: int, fences: Mapping[str, int]) -> int:
+        """Free what this process held under these fences and will not begin; how many still were its own."""
+        freed: int = 0
+        names = list(fences)
+        keys = [shard_key(shard, "due"), shard_key(shard, "m")]
+        for start in range(0, len(names), MOST_PER_CALL):
+            pairs = [part for name in names[start : start + MOST_PER_CALL] for part in (fences[name], name)]
+            (found,) = await self._store.send(script("yield", keys, pairs))
+            freed += found
+        return freed
+
     async def next_due_milliseconds(self, shards: Sequence[int]) -> int | None:
         """When something is due in any of these shards, on Redis's clock; None when nothing is."""
         calls = [("ZRANGE", shard_key(shard, "due"), 0, 0, "WITHSCORES") for shard in shards]

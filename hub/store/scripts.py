@@ -10,11 +10,11 @@ SCRIPT_NAMES = (
     "accept", "advance", "again", "bind", "claim", "commit", "disown", "drop", "history", "inherit", "listen", "live",
     "own", "pause",
     "publish", "put", "read", "references", "release", "remove", "resume", "retire", "settle", "sign", "skip", "trim",
-    "unbind", "version",
+    "unbind", "version", "yield",
 )  # fmt: skip
 NEEDS_RECORD = {
     *("again", "bind", "claim", "commit", "drop", "inherit", "listen", "live", "pause", "put", "read", "references"),
-    *("remove", "resume", "settle", "sign", "skip", "trim", "unbind"),
+    *("remove", "resume", "settle", "sign", "skip", "trim", "unbind", "yield"),
 }
 
 Argument = str | bytes | int | float

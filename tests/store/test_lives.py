@@ -138,3 +138,19 @@ async def test_who_leaves_in_order_gives_up_what_it_has_not_begun(lab: Lab, dead
     assert await claimed_by_heir(lab.store) == [second.subscription]
     (signs,) = await heir.tell({}, first=False)
     assert signs.of_others == {}
+
+
+async def test_what_is_given_back_is_due_again_and_void(lab: Lab) -> None:
+    (hold,) = await held(lab, "a")
+    assert await lab.agenda.give_back(0, {hold.subscription: hold.fence}) == 1
+    (again,) = await lab.claim()
+    assert again.progress.batch == hold.progress.batch
+    assert await lab.settle(hold) is False
+
+
+async def test_what_another_holds_by_now_cannot_be_given_back(lab: Lab) -> None:
+    (hold,) = await held(lab, "a")
+    await lab.lease_ends_now("a")
+    (others,) = await lab.claim()
+    assert await lab.agenda.give_back(0, {hold.subscription: hold.fence}) == 0
+    assert await lab.settle(others) is True

@@ -27,8 +27,10 @@ class Scene:
         self.away = False
         self.inherited: list[tuple[int, str, str]] = []
         self.begun: Mapping[str, int] = {}
+        self.given_back: list[dict[str, int]] = []
+        self.away_for_giving_back = False
         self.rings = 0
-        self.standing_in = StandingIn(self, lambda _: 0, self.ring, lambda: self.now)  # type: ignore[arg-type]
+        self.standing_in = StandingIn(self, self, lambda _: 0, self.ring, lambda: self.now)  # type: ignore[arg-type]
 
     def ring(self) -> None:
         self.rings += 1
@@ -43,6 +45,12 @@ class Scene:
         self.inherited.append((shard, owner, sign))
         self.sign = ""
         return 1
+
+    async def give_back(self, shard: int, fences: Mapping[str, int]) -> int:
+        if self.away_for_giving_back:
+            raise Unavailable("away")
+        self.given_back.append(dict(fences))
+        return len(fences)
 
     async def look_for(self, seconds: float) -> None:
         until = self.now + seconds
@@ -122,6 +130,17 @@ async def test_attempts_in_flight_are_told_with_the_sign(scene: Scene) -> None:
         assert scene.begun == {HOLD.subscription: HOLD.fence}
     await scene.standing_in.look()
     assert scene.begun == {}
+
+
+async def test_what_is_given_up_is_given_back_once_the_store_answers(scene: Scene) -> None:
+    scene.standing_in.give_up(HOLD)
+    scene.away_for_giving_back = True
+    with pytest.raises(Unavailable):
+        await scene.standing_in.look()
+    scene.away_for_giving_back = False
+    await scene.standing_in.look()
+    await scene.standing_in.look()
+    assert scene.given_back == [{HOLD.subscription: HOLD.fence}] and scene.rings == 1
 
 
 def test_idle_claims_of_a_dead_process_move_in_less_than_five_seconds() -> None:
