@@ -102,3 +102,11 @@ def test_a_hub_that_wakes_up_may_send_what_it_had_begun() -> None:
     repeats = Repeats()
     repeats.count(BOX, [told(1, "a", at=14), told(1, "a", at=16.2)], [Struck("hub frozen", 10, 16)])
     assert (repeats.by_faults, repeats.unexplained) == (1, [])
+
+
+def test_of_several_causes_the_one_is_taken_that_explains_least_else() -> None:
+    long, short = Struck("Redis frozen", 10, 16), Struck("hub killed", 10, 10)
+    arrivals = [told(1, "a", at=9.9), told(1, "a", at=12), told(2, "b", at=15), told(2, "b", at=22)]
+    repeats = Repeats()
+    repeats.count(BOX, arrivals, [long, short])
+    assert (repeats.by_faults, repeats.unexplained) == (2, [])
