@@ -65,7 +65,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             await scene.holder.start()
             await _subscribe(scene)
             await _hang(scene)
-            await scene.heir.start()
+            await scene.heir.until_ready()
             receiver.choose = lambda _: Manner.TAKEN
             yield scene
     finally:
@@ -73,30 +73,34 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         redis.kill()
 
 
-async def _put(service: Service, path: str, body: dict[str, object]) -> None:
+async def _put(service: Service, path: str, *bodies: dict[str, object]) -> None:
     async with httpx.AsyncClient(base_url=service.url, trust_env=False) as client:
-        answer = await client.put(f"/fhir/r5/{path}", json=body, headers=HEADERS)
-        assert answer.status_code == 201, answer.text
+        for body in bodies:
+            answer = await client.put(f"/fhir/r5/{path}/{body['id']}", json=body, headers=HEADERS)
+            assert answer.status_code == 201, answer.text
 
 
 async def _subscribe(scene: Scene) -> None:
-    for number in range(HELD):
-        await _put(scene.holder, f"Subscription/s{number}", {
-            "resourceType": "Subscription", "id": f"s{number}", "status": "requested", "topic": TOPIC,
-            "endpoint": scene.receiver.url(f"s{number}"), "channelType": {"code": "rest-hook"}, "content": "id-only",
-            "timeout": LEASE_SECONDS,
-        })  # fmt: skip
+    common = {
+        "resourceType": "Subscription", "status": "requested", "topic": TOPIC, "timeout": LEASE_SECONDS,
+        "channelType": {"code": "rest-hook"}, "content": "id-only",
+    }  # fmt: skip
+    names = [f"s{number}" for number in range(HELD)]
+    bodies = [common | {"id": name, "endpoint": scene.receiver.url(name)} for name in names]
+    await _put(scene.holder, "Subscription", *bodies)
     assert await until(lambda: len({each.mailbox for each in scene.receiver.arrivals}) == HELD)
 
 
 async def _hang(scene: Scene) -> None:
-    """Attempts to the host begin until it has no more turns; the rest is held."""
+    """Attempts to the host begin until it has no more turns; the rest is held. Then the heir is started."""
     scene.receiver.choose = lambda _: Manner.LATE
-    await _put(scene.holder, "Patient/p", {"resourceType": "Patient", "id": "p"})
+    await _put(scene.holder, "Patient", {"resourceType": "Patient", "id": "p"})
     seen = -1
     while not scene.told or len(scene.told) != seen:
         seen = len(scene.told)
         await asyncio.sleep(1.0)  # longer than a sign of life takes, which says what was begun
+        if not scene.heir.process:
+            scene.heir.launch()
     scene.hanging = set(scene.told)
     assert scene.idle, "every attempt was begun at once: the test shows nothing"
 
@@ -116,7 +120,7 @@ async def test_a_frozen_process_that_comes_back_sends_nothing_that_was_taken_ove
     await asyncio.to_thread(scene.holder.lines.wait_for, "the others took this process for dead")
     await scene.receiver.stop()  # what hangs ends, and makes room for what the frozen one still thinks it holds
     await scene.receiver.start()
-    await _put(scene.heir, "Patient/q", {"resourceType": "Patient", "id": "q"})
+    await _put(scene.heir, "Patient", {"resourceType": "Patient", "id": "q"})
     assert await until(partial(_all_told_twice, scene))
     numbers = {name: [e.number for a in scene.receiver.of(name) for e in a.events] for name in scene.idle}
     assert numbers == {name: [1, 2] for name in scene.idle}
