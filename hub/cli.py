@@ -10,8 +10,7 @@ from typing import Any
 import hub
 from hub.bench.options import add_options as add_bench_options
 from hub.cli_life import add_life_commands, hub_of
-from hub.errors import Away, CannotStart
-from hub.processes import AWAY, UNFIT
+from hub.errors import CannotStart
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(options))
     except CannotStart as problem:
         print(f"hub: {problem}", file=sys.stderr)
-        return AWAY if isinstance(problem, Away) else UNFIT
+        return problem.exit_code
     except KeyboardInterrupt:
         return 130
 

@@ -122,6 +122,10 @@ class Fenced(HubError):
 class CannotStart(HubError):
     """The reason, in words an operator can act on."""
 
+    exit_code = 2
+
 
 class Away(CannotStart):
     """Nothing is wrong with this process: what it needs is not there yet."""
+
+    exit_code = 3

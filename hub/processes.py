@@ -23,10 +23,8 @@ from hub.settings import Settings
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-UNFIT = 2
-"""Exit code of a process that will never start as it is set up: all end."""
-AWAY = 3
-"""Exit code of one whose Redis did not answer: it is started again."""
+UNFIT = CannotStart.exit_code
+"""Of a process that will never start as it is set up: all end."""
 READY = b"r"
 
 

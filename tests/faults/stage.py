@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from hub.processes import AWAY
+from hub.errors import Away
 from tests.faults.processes import Service
 from tests.servers import FIT, Server
 
@@ -85,7 +85,7 @@ class Stage:
             await asyncio.sleep(0.2)
             for hub in self.hubs:
                 if hub.process and (code := hub.process.poll()) is not None and code != -signal.SIGKILL:
-                    assert code == AWAY, f"a hub ended by itself with {code}:\n{hub.lines}"
+                    assert code == Away.exit_code, f"a hub ended by itself with {code}:\n{hub.lines}"
                     hub.launch()
 
     async def heal(self) -> None:

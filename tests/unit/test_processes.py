@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from hub import processes
-from hub.processes import AWAY, UNFIT, Workers
+from hub.errors import Away
+from hub.processes import UNFIT, Workers
 
 
 @dataclass
@@ -44,13 +45,13 @@ class Scripted(Workers):
 
 async def test_a_process_whose_redis_was_away_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PAUSE_SECONDS", 0)
-    workers = Scripted([Child(AWAY), Child(AWAY), Child(-signal.SIGKILL), Child(0, last=True)])
+    workers = Scripted([Child(Away.exit_code), Child(Away.exit_code), Child(-signal.SIGKILL), Child(0, last=True)])
     assert await workers.run() == 0
     assert workers.children == []
 
 
 async def test_a_process_that_can_never_start_ends_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PAUSE_SECONDS", 0)
-    workers = Scripted([Child(AWAY), Child(UNFIT), Child(0)])
+    workers = Scripted([Child(Away.exit_code), Child(UNFIT), Child(0)])
     assert await workers.run() == UNFIT
     assert len(workers.children) == 1
