@@ -18,7 +18,7 @@ SECONDS = {
     "receiver is late": (0.2, 1.0), "Subscription ends": (1.0, 6.0),
 }  # fmt: skip
 """How long it takes. A frozen hub outlives the lease of its partitions (4 s) or does not."""
-PAUSE_SECONDS = (0.1, 1.0)
+PAUSE_SECONDS = (0.05, 0.6)
 
 
 @dataclass(frozen=True, slots=True)

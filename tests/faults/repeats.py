@@ -31,6 +31,7 @@ class Repeats:
         open_faults = [each for each in own if any(_is_in_flight(arrival, each) for arrival in arrivals)]
         self.in_flight += len(open_faults)
         newest: dict[int, Arrival] = {}
+        cut_off: list[Arrival] = []
         for arrival in arrivals:
             former = max((newest[e.number] for e in arrival.events if e.number in newest), key=_at, default=None)
             newest |= {event.number: arrival for event in arrival.events}
@@ -38,8 +39,11 @@ class Repeats:
                 continue
             if former.manner is not Manner.TAKEN:
                 self.by_receiver += 1
+            elif any(each is former for each in cut_off):
+                continue  # the rest of one that was cut off: an edit of maxCount made several of it
             elif causes := [each for each in open_faults if _explains(each, former, arrival)]:
                 open_faults.remove(min(causes, key=_ended))  # the later ones may explain what comes later
+                cut_off.append(former)
                 self.by_faults += 1
             else:
                 numbers = [event.number for event in arrival.events]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.faults.ledger import Change, Ledger, Promise, Unsure, Wish, faults_of
@@ -110,3 +112,15 @@ def test_of_several_causes_the_one_is_taken_that_explains_least_else() -> None:
     repeats = Repeats()
     repeats.count(BOX, arrivals, [long, short])
     assert (repeats.by_faults, repeats.unexplained) == (2, [])
+
+
+def test_one_that_was_cut_off_may_come_again_in_parts() -> None:
+    """Each of its events once: an edit while it was in flight made its batches smaller."""
+    one, two = told(1, "a", at=10), told(2, "b", at=10)
+    batch = replace(one, events=one.events + two.events)
+    parts = [told(1, "a", at=10.1), told(2, "b", at=10.2)]
+    repeats = Repeats()
+    repeats.count(BOX, [batch, *parts], [Struck("Subscription changed", 10, 10, BOX)])
+    assert (repeats.by_faults, repeats.unexplained) == (1, [])
+    repeats.count(BOX, [batch, *parts, told(2, "b", at=10.3)], [Struck("Subscription changed", 10, 10, BOX)])
+    assert len(repeats.unexplained) == 1
