@@ -101,9 +101,10 @@ class Round:
         channel = self.channels.get(subscription.channel.type)
         if channel is None:
             raise HubError(f"no channel of type {subscription.channel.type}")
-        if not (
-            _is_in_time(since) and self.standing_in.may_begin(hold, since)
-        ):  # only now: waiting may have taken long
+        if not _is_in_time(since):  # only now: waiting and reading may have taken long
+            return None
+        if not self.standing_in.may_begin(hold, since):
+            self.standing_in.give_up(hold)
             return None
         identity = dispatch.notification.bundle_id if dispatch.notification else delivery_id(hold)
         seconds = float(subscription.channel.timeout_seconds)
