@@ -34,6 +34,7 @@ TIMEOUT_SECONDS = 2
 FICKLE = 5
 """Subscriptions of each base that are edited, end and are deleted; as many more stand, one in each shard."""
 STALL_SECONDS = 0.5
+BURST_SECONDS = 0.04
 Told = Callable[[int], None]
 
 
@@ -56,6 +57,7 @@ class Run:
         )
         self._standing: dict[FhirVersion, list[str]] = {base: _one_in_each_shard(base) for base in BASES}
         self._writing = asyncio.Event()
+        self._burst = asyncio.Event()
         self.meddler = Meddler(self.town, self.stage.struck)
         self._calm = False
         self._slowest = 0.0
@@ -99,7 +101,10 @@ class Run:
         self._writing.set()
         for fault in faults:
             await asyncio.sleep(fault.pause_seconds)
+            self._burst.set()  # so that much is under way when it strikes
+            await asyncio.sleep(fault.chance * BURST_SECONDS)
             await self._befall(fault)
+            self._burst.clear()
             self.report.faults[fault.kind] += 1
             self._told(self.report.faults.total())
         return await self._come_to_rest()
@@ -110,7 +115,9 @@ class Run:
         while True:
             await self._writing.wait()
             await self.town.write(self.town.chance.choice(BASES))
-            await asyncio.sleep(self.town.chance.random() * 0.4)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.town.chance.random() * 0.4):
+                    await self._burst.wait()
 
     async def _notice_stalls(self) -> None:
         """While this process stands still its receiver does too, and the hub does not hear what it would say."""
