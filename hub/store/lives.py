@@ -6,6 +6,8 @@ checks in the same step that no other sign was given, so a process that comes ba
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +34,8 @@ class Lives:
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
         self._owner = owner
+        self._life = secrets.token_hex(8)
+        self._count = itertools.count(1)
         self.shards = range(store.layout.shards)
 
     async def tell(self, begun: Mapping[str, int], *, first: bool) -> list[Signs]:
@@ -42,8 +46,9 @@ class Lives:
         at: list[list[Argument]] = [[] for _ in self.shards]
         for name, fence in begun.items():
             at[self._store.layout.shard_of(name)].append(f"{fence} {name}")
+        sign = f"{self._life}-{next(self._count)}"
         keys = [[shard_key(shard, "live"), shard_key(shard, "begun")] for shard in self.shards]
-        calls = [script("live", keys[shard], [self._owner, int(first), *at[shard]]) for shard in self.shards]
+        calls = [script("live", keys[shard], [self._owner, int(first), sign, *at[shard]]) for shard in self.shards]
         return [self._signs(reply) for reply in await self._store.send(*calls)]
 
     def _signs(self, reply: Sequence[bytes | int]) -> Signs:

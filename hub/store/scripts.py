@@ -13,7 +13,7 @@ SCRIPT_NAMES = (
     "unbind", "version", "yield",
 )  # fmt: skip
 NEEDS_RECORD = {
-    *("again", "bind", "claim", "commit", "drop", "inherit", "listen", "live", "pause", "put", "read", "references"),
+    *("again", "bind", "claim", "commit", "drop", "inherit", "listen", "pause", "put", "read", "references"),
     *("remove", "resume", "settle", "sign", "skip", "trim", "unbind", "yield"),
 }
 

@@ -23,6 +23,7 @@ from hub.store.client import Store
 from hub.store.guards import Guards
 from hub.store.keys import Layout, Partition
 from hub.store.life import BY_REQUEST, Life
+from hub.store.lives import Lives
 from hub.store.registry import Registry, TopicRecord
 from hub.store.repair import Repair
 from hub.store.scripts import DIGESTS, SCRIPT_NAMES, Command
@@ -159,6 +160,23 @@ async def resume(lab: Lab) -> None:
     await lab.agenda.resume([0])
 
 
+async def live(lab: Lab) -> None:
+    await Lives(lab.store, "lab").tell({}, first=True)
+
+
+async def inherit(lab: Lab) -> None:
+    await held(lab)
+    await live(lab)
+    heir = Lives(lab.store, "heir")
+    (signs,) = await heir.tell({}, first=True)
+    await heir.inherit(0, "lab", signs.of_others["lab"])
+
+
+async def give_back(lab: Lab) -> None:
+    hold = await held(lab)
+    await lab.agenda.give_back(0, {hold.subscription: hold.fence})
+
+
 async def retire(lab: Lab) -> None:
     changes = await two_changes(lab, judged=True)
     await changes.retire(PARTITION, await changes.oldest(PARTITION, 1))
@@ -211,6 +229,8 @@ CASES = {
     "disown": Case(disown, same, "it is given back already"),
     "drop": Case(drop, lambda _: [b"OK", 0], "there is none left"),
     "history": Case(history, same, "it only reads"),
+    "inherit": Case(inherit, lambda _: [-1, 0], "it was taken over already"),
+    "live": Case(live, same, "the same sign of the same life"),
     "listen": Case(listen, same, "it listens already"),
     "own": Case(two_changes, same, "the same life renews its lease"),
     "pause": Case(pause, lambda _: [b"OK", 0], "it was so already"),
@@ -228,6 +248,7 @@ CASES = {
     "trim": Case(trim, lambda _: 0, "they are gone"),
     "unbind": Case(unbind, lambda _: [0], "it was let go"),
     "version": Case(version, same, "it only reads"),
+    "yield": Case(give_back, lambda _: 0, "it is free already"),
 }
 
 

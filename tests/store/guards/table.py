@@ -5,7 +5,7 @@ A guard that is added to a script is added here, with a scenario that breaks wit
 
 from __future__ import annotations
 
-from tests.store.guards import changing, confirming, delivering, evaluating, numbering, processes, writing
+from tests.store.guards import changing, confirming, delivering, evaluating, numbering, processes, standing_in, writing
 from tests.store.guards.mutation import Edit, guard
 
 _FORMER_OWNER = "if owner ~= ARGV[1] or incarnation ~= ARGV[2] or epoch ~= ARGV[3] then"
@@ -82,6 +82,16 @@ DELIVERING = [
           Edit("claim", "if m[LEASE] == 0 then\n", "if true then\n")),
     guard("whose attempts are given up", delivering.only_its_own_former_attempts_are_given_up,
           Edit("resume", "if m and m[LEASE] > 0 and m[OWNER] == ARGV[1] then", "if m and m[LEASE] > 0 then")),
+    guard("another sign of life", standing_in.who_gave_another_sign_keeps_what_it_holds,
+          Edit("inherit", "if redis.call('HGET', KEYS[3], owner) ~= sign then return {-1, 0} end")),
+    guard("begun is left to its lease", standing_in.what_was_begun_is_left_to_its_lease,
+          Edit("inherit", " and begun[sub] ~= m[FENCE] then", " then")),
+    guard("whose holds are taken over", standing_in.only_what_the_dead_held_is_taken_over,
+          Edit("inherit", " and m[OWNER] == owner and", " and")),
+    guard("taken for dead", standing_in.who_was_taken_for_dead_is_told,
+          Edit("live", "{thought_dead and 1 or 0,", "{0,")),
+    guard("what is given back", standing_in.only_what_is_still_held_is_given_back,
+          Edit("yield", " and m[FENCE] == tonumber(ARGV[2*x - 1]) then", " then")),
     guard("trim and cursor", delivering.a_trim_spares_what_waits,
           Edit("trim", "math.min(tonumber(ARGV[2]), m[CURSOR] + 1)", "math.min(tonumber(ARGV[2]), m[NUMBER] + 1)")),
     guard("trim and what is sent again", delivering.a_trim_spares_what_is_to_be_sent_again,
