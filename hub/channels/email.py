@@ -126,7 +126,7 @@ class Email:
             return notification_words(notification, base_url, source_base_url, shown), attachment
         subject = next((value for _, value in channel.headers), "")
         resource, reference = dispatch.body, dispatch.update_of
-        return classic_words(key.id, subject, reference, resource, source_base_url, shown), attachment
+        return classic_words(key.id, subject, reference, resource, base_url, source_base_url, shown), attachment
 
 
 def _not_sent(reason: str) -> Outcome:

@@ -56,9 +56,13 @@ def write_mail(mail: Mail, delivery_id: str, date: datetime) -> bytes:
 
 
 def _header(name: str, value: str) -> str:
+    return f"{name}: {_printable(name, value)}"
+
+
+def _printable(name: str, value: str) -> str:
     if not _PRINTABLE.fullmatch(value):
         raise ValueError(f"the header {name} cannot be written")
-    return f"{name}: {value}"
+    return value
 
 
 def _subject(text: str) -> str:
@@ -97,8 +101,13 @@ def _file_part(attachment: Attachment) -> str:
     return _LINE_ENDING.join([*head, "", *lines, ""])
 
 
+def _boundary_parameter(boundary: str) -> str:
+    """On a line of its own: RFC 5322 section 2.1.1 asks for lines of at most 78 characters."""
+    return _printable("Content-Type", f'boundary="{boundary}"')
+
+
 def _multipart(kind: str, delivery_id: str, parts: list[str]) -> str:
     boundary = f"=_{kind}_{delivery_id}"
-    head = _header("Content-Type", f'multipart/{kind}; boundary="{boundary}"')
+    head = f"Content-Type: multipart/{kind};{_LINE_ENDING} {_boundary_parameter(boundary)}"
     body = "".join(f"--{boundary}{_LINE_ENDING}{part}{_LINE_ENDING}" for part in parts)
     return f"{head}{_LINE_ENDING}{_LINE_ENDING}{body}--{boundary}--{_LINE_ENDING}"

@@ -32,6 +32,7 @@ _NUMBERS = (
     "The events of a Subscription are numbered 1, 2, 3 and so on. When a number is missing, ask the hub for it. "
     "When one comes twice, it is the same event."
 )
+_LAST = "this is its last mail unless it is switched on again"
 _MACHINE = "This mail was written by a machine; nobody reads answers to it."
 
 
@@ -58,9 +59,12 @@ def notification_words(
 ) -> MailWords:
     """The words of a notification. URLs as in its Bundle; ``attachment`` is the name of an attached file."""
     subscription = f"Subscription {notification.subscription_id}"
+    url = f"{base_url.rstrip('/')}/Subscription/{notification.subscription_id}/$events"
     closing = [f"The notification itself is attached as {attachment}."] if attachment else []
     if notification.type is not NotificationType.EVENT_NOTIFICATION:
         subject, sentence = _without_events(notification, subscription)
+        if notification.events_since_start:  # the use of such a mail: somebody sees that one is missing
+            closing.append(f"When a number up to it is missing, ask the hub: {url}")
         return MailWords(subject, (sentence,), (), (*closing, _MACHINE))
     events = notification.events
     first, last = events[0].number, events[-1].number
@@ -74,14 +78,19 @@ def notification_words(
         closing.append(f"Only the first {MOST_EVENTS} of {len(events)} events are told here.")
     if notification.content is Content.EMPTY:
         closing.append("This mail does not say what it is about; the hub tells those who may know.")
-    url = f"{base_url.rstrip('/')}/Subscription/{notification.subscription_id}/$events"
     closing.append(f"Ask the hub: {url}?eventsSinceNumber={first}&eventsUntilNumber={last}")
     subject = f"{subscription} event {first}" if one else f"{subscription} events {first}-{last}"
     return MailWords(subject, tuple(opening), sections, (*closing, _NUMBERS, _MACHINE))
 
 
 def classic_words(
-    subscription_id: str, subject: str, reference: str, resource: bytes, source_base_url: str, attachment: str = ""
+    subscription_id: str,
+    subject: str,
+    reference: str,
+    resource: bytes,
+    base_url: str,
+    source_base_url: str,
+    attachment: str = "",
 ) -> MailWords:
     """The words for one match of a classic Subscription (S-015): which resource, only when it travels along.
 
@@ -90,7 +99,8 @@ def classic_words(
     subscription = f"Subscription {subscription_id}"
     opening = f"A resource was created or updated that matches the criteria of {subscription}."
     sections: tuple[Section, ...] = ()
-    closing = ["This mail does not say which one."]
+    url = f"{base_url.rstrip('/')}/Subscription/{subscription_id}"
+    closing = [f"This mail does not say which one. The criteria tell what to search for: {url}"]
     if resource:
         about = ("About", f"{source_base_url.rstrip('/')}/{reference}")
         sections = (Section(reference, (about, *summary(read_json(resource)))),)
@@ -105,22 +115,23 @@ def _without_events(notification: Notification, subscription: str) -> tuple[str,
     if notification.type is NotificationType.HANDSHAKE:
         return f"{subscription} begins", f"{subscription} begins to send its events to this address. {so_far}"
     if notification.status is Status.OFF:
-        return f"{subscription} is off", f"{subscription} is switched off; this is its last mail. {so_far}"
+        return f"{subscription} is off", f"{subscription} is switched off; {_LAST}. {so_far}"
     if notification.status is Status.ERROR:
         return f"{subscription} heartbeat", f"{subscription} is in error; the hub goes on trying. {so_far}"
     return f"{subscription} heartbeat", f"{subscription} is at work; there is nothing new. {so_far}"
 
 
 def _section(event: NotificationEvent, content: Content, source_base_url: str) -> Section:
+    heading = f"Event {event.number}"
     rows: list[Row] = [("Happened", _moment(event.timestamp))]
     if content is not Content.EMPTY:
         rows += _references(event, source_base_url.rstrip("/"))
     if content is Content.FULL_RESOURCE:
         if event.interaction in _DONE:
-            rows.append(("Change", _DONE[event.interaction]))
+            heading += f": {event.type} {_DONE[event.interaction]}"
         if event.resource:
             rows += summary(read_json(event.resource))
-    return Section(f"Event {event.number}", tuple(rows))
+    return Section(heading, tuple(rows))
 
 
 def _references(event: NotificationEvent, source_base_url: str) -> list[Row]:

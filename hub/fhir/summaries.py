@@ -6,6 +6,7 @@ invisible formatting characters, are put on one line and cut.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,6 +19,8 @@ MAX_ITEMS = 3
 """Of an element that repeats; more are told by an ellipsis."""
 
 Row = tuple[str, str]
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 _ELEMENTS = (
     ("Status", ("status", "clinicalStatus")),
@@ -74,7 +77,19 @@ def _shown(value: Any) -> str:
         return one_line(_of_datatype(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return one_line(str(value)) if isinstance(value, str | int | Decimal) else ""
+    return one_line(_moment(str(value))) if isinstance(value, str | int | Decimal) else ""
+
+
+def _moment(written: str) -> str:
+    """A dateTime or instant as people write it, in its own time zone; every other text as it is."""
+    match = _MOMENT.fullmatch(written)
+    return f"{match[1]} {match[2]} {'UTC' if match[3] == 'Z' else match[3]}" if match else written
+
+
+def _period(start: str, end: str) -> str:
+    if start and end:
+        return f"{start} to {end}"
+    return f"from {start}" if start else f"until {end}" if end else ""
 
 
 def _of_datatype(value: Json) -> str:
@@ -86,9 +101,9 @@ def _of_datatype(value: Json) -> str:
     if "coding" in value:
         return _shown(value["coding"])
     if "family" in value or "given" in value:
-        return f"{_shown(value.get('given', ''))} {text(value, 'family')}"
+        return f"{_shown(value.get('given', '')).replace(',', '')} {text(value, 'family')}"
     if "start" in value or "end" in value:
-        return f"{text(value, 'start') or '…'} to {text(value, 'end') or '…'}"
+        return _period(_moment(text(value, "start")), _moment(text(value, "end")))
     if "value" in value:
         return f"{text(value, 'comparator')}{_shown(value['value'])} {text(value, 'unit') or text(value, 'code')}"
     return text(value, "display") or _shown(value.get("reference", "")) or text(value, "code")
