@@ -25,6 +25,8 @@ from hub.fhir.repair_request import LetterAction, letter_parameters, numbers_tex
 from hub.intake.probing import ProbeService
 from hub.intake.repair import KEPT, RepairService, SentAgain, waiting_in
 
+MOST_LISTED = 1000
+"""Dead letters in one answer, lowest numbers first; the others follow when these are redriven or dropped."""
 READING = ("attempts", "transitions", "dead-letters")
 CHANGING = ("resend", "pause", "resume", "test")
 
@@ -80,18 +82,21 @@ class RepairRoutes:
                     letter.number, str(letter.reference.change), letter.status, letter.detail,
                     waiting=any(letter.number in numbers for numbers in redriven),
                 )
-                for letter in letters
+                for letter in letters[:MOST_LISTED]
             ]  # fmt: skip
+            if len(letters) > MOST_LISTED:
+                parts.append({"name": "not-listed", "valueInteger": len(letters) - MOST_LISTED})
             return _told(parameters(parts))
         if exchange.method != "POST":
             raise NotOffered("dead letters are redriven and dropped with POST")
         if asked.action is LetterAction.REDRIVE:
             return _sent(await self.service.redrive(key, asked.numbers))
-        count = await self.service.drop(key, asked.numbers)
+        count = await self.service.drop(key, asked.numbers, exchange.principal)
         return Answer(200, all_well(f"dropped {count} dead letter{'' if count == 1 else 's'}"))
 
     async def _pause(self, exchange: Exchange) -> Answer:
-        record = await self.service.pause(_key(exchange), paused=exchange.address.operation == "pause")
+        paused = exchange.address.operation == "pause"
+        record = await self.service.pause(_key(exchange), exchange.principal, paused=paused)
         return _told(pause_parameters(record.paused, waiting_in(record), KEPT))
 
 

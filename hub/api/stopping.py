@@ -32,7 +32,7 @@ class StopRoutes:
             raise NotOffered(f"${address.operation} is called with POST")
         asked = stop_parameters(exchange.query, await exchange.optional_body())
         stop = Stop(exchange.tenant, address.base.value if asked.topic else "", asked.topic or asked.endpoint)
-        count = await self.service.change(stop, stopped=address.operation == "stop")
+        count = await self.service.change(stop, exchange.principal, stopped=address.operation == "stop")
         standing = sorted(
             ("topic" if each.is_topic else "endpoint", each.name, since)
             for each, since in (await self.service.all()).items()

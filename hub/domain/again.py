@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,9 +27,9 @@ def stretches(
 ) -> list[Stretch]:
     """``numbers`` without those that are ``waiting`` already, cut where dead letters begin and end; lowest first."""
     found: list[Stretch] = []
+    ordered = sorted(set(letters))  # once: both may be thousands
     for part in without(numbers, waiting):
-        inside = sorted(number for number in set(letters) if number in part)
-        ranges = consecutive(inside)
+        ranges = consecutive(ordered[bisect_left(ordered, part.start) : bisect_left(ordered, part.stop)])
         found += [Stretch(each, asked_at, letters=True) for each in ranges]
         found += [Stretch(each, asked_at) for each in without([part], ranges)]
     return sorted(found, key=lambda stretch: stretch.numbers.start)

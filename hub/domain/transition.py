@@ -13,7 +13,7 @@ class Cause(StrEnum):
     """What moved it. The first two words of a pause are no move of the status: it stays as it is."""
 
     CLIENT = "client"
-    """A write of the resource asked for it."""
+    """A write of the resource asked for it; who wrote it stands in ``Transition.by``."""
     HANDSHAKE = "handshake"
     HANDSHAKE_FAILED = "handshake-failed"
     DELIVERY_FAILED = "delivery-failed"
@@ -38,7 +38,7 @@ class Cause(StrEnum):
 
 
 CAUSES_IN_WORDS = {
-    Cause.CLIENT: "its client wrote it",
+    Cause.CLIENT: "the Subscription was written",
     Cause.HANDSHAKE: "the handshake succeeded",
     Cause.HANDSHAKE_FAILED: "the handshake failed",
     Cause.DELIVERY_FAILED: "the endpoint did not take a notification, time and again",
@@ -59,12 +59,22 @@ CAUSES_IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """``before`` None: it was created. For pauses and stops ``before`` and ``after`` are the same."""
+    """``before`` None: it was created. For pauses and stops ``before`` and ``after`` are the same.
+
+    ``by`` is the principal whose request it was (ruling 31); "" when no request caused it: an attempt, the clock.
+    """
 
     at: datetime
     before: Status | None
     after: Status
     cause: Cause
+    by: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """Why it moved, for people."""
+        words = CAUSES_IN_WORDS[self.cause]
+        return f"{words}, by {self.by}" if self.by else words
 
 
 @dataclass(frozen=True, slots=True)

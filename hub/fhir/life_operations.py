@@ -76,7 +76,12 @@ LIFE_OPERATIONS: Mapping[str, LifeOperation] = {
             parameter("status", "out", 1, "code", "As it is now."),
             parameter("paused", "out", 1, "boolean", "Whether anything holds it back now."),
             parameter("reason", "out", 0, "string", "What holds it back."),
-            parameter("transition", *_ELEMENT, "at, from (absent when it was created), to, cause, text.", "*"),
+            parameter(
+                "transition",
+                *_ELEMENT,
+                "at, from (absent when it was created), to, cause, by (whose request it was), text.",
+                "*",
+            ),
         ),
     ),
     "dead-letters": LifeOperation(
@@ -87,6 +92,7 @@ LIFE_OPERATIONS: Mapping[str, LifeOperation] = {
             parameter("action", "in", 0, "code", "redrive or drop; without it they are listed."),
             parameter("number", "in", 0, "string", "Which ones: 5 or 5-7. To redrive all, none.", "*"),
             parameter("dead-letter", *_ELEMENT, "number, change, http-status, reason, being-redriven.", "*"),
+            parameter("not-listed", "out", 0, "integer", "How many more there are, with higher numbers."),
             parameter("return", "out", 0, "OperationOutcome", "With an action: what was done."),
         ),
     ),

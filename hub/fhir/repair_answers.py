@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.domain.delivery import Attempt
 from hub.domain.subscription import Status
-from hub.domain.transition import CAUSES_IN_WORDS, Pause, Transition
+from hub.domain.transition import Pause, Transition
 from hub.fhir.json import write_instant
 
 Part = dict[str, Any]
@@ -56,7 +56,7 @@ def dead_letter_part(number: int, change: str, status: int, reason: str, *, wait
 
 
 def transitions_parameters(status: Status, pause: Pause, transitions: Sequence[Transition]) -> dict[str, Any]:
-    """``status`` and ``paused`` as they are now, then each ``transition``, oldest first: at, from, to, cause, text."""
+    """``status`` and ``paused`` now, then each ``transition``, oldest first: at, from, to, cause, by, text."""
     parts: list[Part] = [
         {"name": "status", "valueCode": status.value},
         {"name": "paused", "valueBoolean": bool(pause)},
@@ -72,7 +72,9 @@ def _transition(transition: Transition) -> list[Part]:
         parts.append({"name": "from", "valueCode": transition.before.value})
     parts.append({"name": "to", "valueCode": transition.after.value})
     parts.append({"name": "cause", "valueCode": transition.cause.value})
-    parts.append({"name": "text", "valueString": CAUSES_IN_WORDS[transition.cause]})
+    if transition.by:
+        parts.append({"name": "by", "valueString": transition.by})
+    parts.append({"name": "text", "valueString": transition.in_words})
     return parts
 
 

@@ -18,6 +18,10 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
 _INSTANT_VALUES = ("valueInstant", "valueDateTime", "valueString")
 MOST_DROPPED = 1000
 """Dead letters of one request: each is a command in one script."""
+MOST_RANGES = 1000
+"""Of one request: every dead letter is looked for in each."""
+MOST_CANONICAL_LENGTH = 2048
+"""Of a topic that is stopped: every write of a Subscription reads all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def letter_parameters(query: Iterable[tuple[str, str]], body: Json | None = None
         return LetterParameters()
     if action not in list(LetterAction):
         raise Malformed(f"{action!r} is no action: use {', '.join(LetterAction)}.", code="code-invalid")
+    if len(numbers) > MOST_RANGES:
+        raise Malformed(f"at most {MOST_RANGES} numbers or ranges are named at once; join them: 5-7", code="too-costly")
     if action == LetterAction.DROP and not numbers:
         raise Malformed("say which ones are to be dropped: number, such as 5 or 5-7", code="required")
     if action == LetterAction.DROP and sum(map(len, numbers)) > MOST_DROPPED:
@@ -100,6 +106,8 @@ def stop_parameters(query: Iterable[tuple[str, str]], body: Json | None = None) 
         raise Malformed("give either topic, its canonical, or endpoint, the name of a host", code="required")
     if endpoint and not _HOST.fullmatch(endpoint):
         raise Malformed(f"{endpoint!r} is no name of a host: write it without scheme, port and path", code="value")
+    if len(topic) > MOST_CANONICAL_LENGTH:
+        raise Malformed(f"a canonical has at most {MOST_CANONICAL_LENGTH} characters", code="too-long")
     return StopParameters(topic.partition("|")[0], endpoint)
 
 

@@ -12,7 +12,6 @@ from hub.domain.change import ChangeId, ChangeName, Interaction, ResourceChange
 from hub.domain.explanation import Answer, DeliveryState, Explanation, Finding, Numbered, Verdict
 from hub.domain.probe import tested
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
-from hub.domain.transition import CAUSES_IN_WORDS
 from hub.domain.versions import FhirVersion
 from hub.errors import HubError
 from hub.fhir.json import write_instant
@@ -163,7 +162,7 @@ class ExplainService:
         moves = [each for each in await self.life.transitions(str(asked.key)) if each.before is not each.after]
         if not moves or moves[-1].after is not asked.record.status:
             return ""
-        return f" since {write_instant(moves[-1].at)} ({CAUSES_IN_WORDS[moves[-1].cause]})"
+        return f" since {write_instant(moves[-1].at)} ({moves[-1].in_words})"
 
 
 def judged(topic: CompiledTopic, filters: CompiledFilters | None, change: ResourceChange, name: str) -> Explanation:

@@ -25,6 +25,9 @@ from hub.store.subscriptions import Record, Subscriptions
 
 MOST_TRIES = 20
 PAGE = 500
+MOST_SEARCHED = 100_000
+"""Events among which an instant is looked for: their times are read one by one, because acceptance by several
+partitions is in no order."""
 REDRIVABLE = (Status.REQUESTED, Status.ACTIVE, Status.ERROR)
 KEPT = "until they are delivered: nothing that waits expires by time, and further events are numbered"
 
@@ -63,7 +66,8 @@ class RepairService:
 
     async def resend(self, key: SubscriptionKey, wanted: ResendParameters) -> SentAgain:
         """Send delivered events again (S-190). Raises NotFound for numbers that are not held, Unprocessable when the
-        Subscription is not active (S-191) or has no numbers, Gone."""
+        Subscription is not active (S-191), has no numbers or is asked by instant among too many, Conflict when
+        MOST_STRETCHES wait to be sent again already, Gone."""
         if await self.is_classic(key):
             raise Unprocessable("the events of a classic Subscription have no numbers to ask by", code="not-supported")
         for _ in range(MOST_TRIES):
@@ -92,23 +96,24 @@ class RepairService:
                 return sent
         raise Conflict(f"Subscription/{key.id} is being delivered to at this moment; ask again")
 
-    async def drop(self, key: SubscriptionKey, wanted: Sequence[range]) -> int:
+    async def drop(self, key: SubscriptionKey, wanted: Sequence[range], principal: str) -> int:
         """Forget dead letters for good; how many. Raises NotFound when there is none of them, Gone."""
         for _ in range(MOST_TRIES):
             record, letters = await self.dead_letters(key)
             numbers = [letter.number for letter in letters if _in(letter.number, wanted)]
             if not numbers:
                 raise NotFound(f"Subscription/{key.id} has no such dead letter")
-            reply = await self.again.drop(key, record.again, dropped(record.again, numbers), numbers)
+            reply = await self.again.drop(key, record.again, dropped(record.again, numbers), numbers, by=principal)
             if reply.code is AgainCode.OK:
                 self.due()
                 return reply.count
         raise Conflict(f"Subscription/{key.id} is being delivered to at this moment; ask again")
 
-    async def pause(self, key: SubscriptionKey, *, paused: bool) -> Record:
+    async def pause(self, key: SubscriptionKey, principal: str, *, paused: bool) -> Record:
         """Hold it back, or let it go on, if it is not so already; the record afterwards. Raises NotFound, Gone."""
         await self.record(key)
-        await self.life.hold(key, BY_REQUEST, Cause.PAUSED if paused else Cause.RESUMED, paused=paused)
+        cause = Cause.PAUSED if paused else Cause.RESUMED
+        await self.life.hold(key, BY_REQUEST, cause, paused=paused, by=principal)
         self.due()
         return await self.record(key)
 
@@ -129,6 +134,11 @@ class RepairService:
         more = stretches(numbers, letters, waiting, time.time_ns() // 1_000_000)
         room = max(0, MOST_STRETCHES - len(record.again))
         warnings = ["some of them are on their way again already"] if _fewer(more, numbers) else []
+        if more and not room:
+            raise Conflict(
+                f"{MOST_STRETCHES} stretches of numbers of Subscription/{key.id} wait to be sent again; ask again when "
+                "some of them are out"
+            )
         if len(more) > room:
             warnings.append(f"those from number {more[room].numbers[0]} on found no room: ask again when these are out")
             more = more[:room]
@@ -141,12 +151,18 @@ class RepairService:
         return SentAgain(tuple(joined(each.numbers for each in more)), tuple(warnings))
 
     async def _held(self, key: SubscriptionKey, record: Record, wanted: ResendParameters) -> list[range]:
-        """The delivered numbers that are asked for, as far as they are held."""
+        """The delivered numbers that are asked for, as far as they are held. Raises Unprocessable for too many."""
         first = max(wanted.since or 1, record.first_kept)
         last = record.cursor if wanted.until is None else min(wanted.until, record.cursor)
         numbers = range(first, last + 1)
         if wanted.since_instant is None and wanted.until_instant is None:
             return [numbers] if numbers else []
+        if len(numbers) > MOST_SEARCHED:
+            raise Unprocessable(
+                f"{len(numbers)} events are held, and an instant is looked for among at most {MOST_SEARCHED}: name "
+                "numbers too (eventsSinceNumber, eventsUntilNumber)",
+                code="too-costly",
+            )
         found: list[range] = []
         for start in range(numbers.start, numbers.stop, PAGE):
             page = range(start, min(start + PAGE, numbers.stop))

@@ -15,10 +15,14 @@ from urllib.parse import urlsplit
 
 from hub.domain.subscription import Channel, Subscription, SubscriptionKey
 from hub.domain.transition import Cause, Pause
+from hub.errors import Unprocessable
 from hub.reading.definitions import read_definition
 from hub.store.life import ENDPOINT, TOPIC, Life
 from hub.store.stops import Stop, Stops
 from hub.store.subscriptions import Definition, Subscriptions
+
+MOST_STOPS = 1000
+"""Of a hub, more or less (two at once may both come in): every write of a Subscription is compared with all."""
 
 _CAUSES = {
     (True, True): Cause.TOPIC_STOPPED,
@@ -42,18 +46,31 @@ class StopService:
         """Every stop with the instant since which it stands."""
         return await self.stops.all()
 
-    async def change(self, stop: Stop, *, stopped: bool) -> int:
-        """Stop or start; how many Subscriptions are held back, or let go, by this. Repeating it does no harm."""
+    async def change(self, stop: Stop, principal: str, *, stopped: bool) -> int:
+        """Stop or start; how many Subscriptions are held back, or let go, by this. Repeating it does no harm.
+
+        ``principal`` asks for it, which is noted in their transitions. Raises Unprocessable for too many stops.
+        """
         if stopped:
+            await self._refuse_too_many(stop)
             await self.stops.add(stop)
         else:
             await self.stops.remove(stop)
         concerned = 0
         async for names in self.subscriptions.names():
-            concerned += await self._change(names, stop, stopped=stopped)
+            concerned += await self._change(names, stop, principal, stopped=stopped)
             await asyncio.sleep(0)  # others of this process have their turn
         self.due()
         return concerned
+
+    async def _refuse_too_many(self, stop: Stop) -> None:
+        found = await self.stops.all()
+        if stop not in found and len(found) >= MOST_STOPS:
+            raise Unprocessable(
+                f"{len(found)} topics and endpoints are stopped, which is the most there may be: start one of them, "
+                "pause Subscriptions one by one ($pause), or stop the hub",
+                code="too-costly",
+            )
 
     async def standing(self, key: SubscriptionKey, subscription: Subscription) -> Pause:
         """What of a Subscription is stopped now."""
@@ -73,7 +90,7 @@ class StopService:
             cause = _CAUSES[False, now.endpoint_stopped]
             await self.life.hold(key, ENDPOINT, cause, paused=now.endpoint_stopped)
 
-    async def _change(self, names: Sequence[str], stop: Stop, *, stopped: bool) -> int:
+    async def _change(self, names: Sequence[str], stop: Stop, principal: str, *, stopped: bool) -> int:
         records = await self.subscriptions.records(names)
         living = [
             (name, record.definition_version)
@@ -86,7 +103,7 @@ class StopService:
         for (name, _), definition in zip(living, definitions, strict=True):
             key = SubscriptionKey.parse(name)
             if definition is not None and _defines(definition, key, stop):
-                await self.life.hold(key, reason, cause, paused=stopped)
+                await self.life.hold(key, reason, cause, paused=stopped, by=principal)
                 concerned += 1
         return concerned
 

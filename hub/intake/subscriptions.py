@@ -96,8 +96,10 @@ class SubscriptionService:
         definition = self._definition(named, owner, resource, subscription, status, since, fingerprint)
         stopped = await self._stops.standing(named, subscription)
         put = await self._subscriptions.put(
-            named, subscription, definition, expected_version=0, status=status, verify_anew=True, stopped=stopped
-        )
+            named, subscription, definition,
+            expected_version=0, status=status, verify_anew=True, stopped=stopped,
+            by=owner,
+        )  # fmt: skip
         refuse(put, named)
         await self._stops.reconcile(named, subscription, stopped)
         self._written()
@@ -128,9 +130,12 @@ class SubscriptionService:
         return record is not None and record.status is None
 
     async def replace(
-        self, key: SubscriptionKey, owner: str, resource: Mapping[str, Any], if_match: int | None
+        self, key: SubscriptionKey, principal: str, resource: Mapping[str, Any], if_match: int | None
     ) -> ShownSubscription:
-        """Update it, or create it with the id the client chose. What waits goes out in the new shape (ruling 17)."""
+        """Update it, or create it with the id the client chose. What waits goes out in the new shape (ruling 17).
+
+        It goes on to belong to who created it; ``principal`` writes it.
+        """
         check_same_id(resource, key.id, "Subscription")
         for _ in range(MOST_TRIES):
             found = await self._find(key)
@@ -138,10 +143,10 @@ class SubscriptionService:
                 if if_match is not None:
                     raise PreconditionFailed(f"If-Match names a version, but Subscription/{key.id} does not exist")
                 try:
-                    return await self.register(key, owner, resource)
+                    return await self.register(key, principal, resource)
                 except PreconditionFailed:  # somebody else created it meanwhile: this is an update then
                     continue
-            shown = await self._replace(key, resource, if_match, *found)
+            shown = await self._replace(key, principal, resource, if_match, *found)
             if shown is not None:
                 return shown
         raise Conflict(f"Subscription/{key.id} is being written by others; send it again")
@@ -149,6 +154,7 @@ class SubscriptionService:
     async def _replace(
         self,
         key: SubscriptionKey,
+        principal: str,
         resource: Mapping[str, Any],
         if_match: int | None,
         record: Record,
@@ -173,7 +179,7 @@ class SubscriptionService:
         stopped = await self._stops.standing(key, subscription)
         put = await self._subscriptions.put(
             key, subscription, definition,
-            expected_version=expected, status=status, verify_anew=anew, stopped=stopped,
+            expected_version=expected, status=status, verify_anew=anew, stopped=stopped, by=principal,
         )  # fmt: skip
         if put.code is WriteCode.CONFLICT and if_match is None:
             return None

@@ -9,11 +9,12 @@ from enum import StrEnum
 
 from hub.domain.again import Stretch
 from hub.domain.subscription import Status, SubscriptionKey
+from hub.domain.transition import Cause
 from hub.store.client import Store
 from hub.store.event_log import dead_letters_key
 from hub.store.keys import shard_key
 from hub.store.scripts import script
-from hub.store.status_codes import STATUS_CODES, STATUSES
+from hub.store.status_codes import STATUS_CODES, STATUSES, write_cause
 
 _STRETCH = re.compile(r"(\d+)-(\d+)@(\d+)(r?)(s?)")
 
@@ -74,12 +75,21 @@ class Again:
         return await self._send(script("again", keys, [name, write_stretches(waiting), letters, both, lowest, codes]))
 
     async def drop(
-        self, key: SubscriptionKey, waiting: Sequence[Stretch], left: Sequence[Stretch], numbers: Sequence[int]
+        self,
+        key: SubscriptionKey,
+        waiting: Sequence[Stretch],
+        left: Sequence[Stretch],
+        numbers: Sequence[int],
+        *,
+        by: str = "",
     ) -> AgainReply:
-        """Drop dead letters; of what is ``waiting`` these stretches are ``left``."""
+        """Drop dead letters; of what is ``waiting`` these stretches are ``left``. ``by``: who asked for it."""
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, part) for part in ("due", "m", "why", "t")] + [dead_letters_key(shard, name)]
-        return await self._send(script("drop", keys, [name, write_stretches(waiting), write_stretches(left), *numbers]))
+        read, left_over = write_stretches(waiting), write_stretches(left)
+        return await self._send(
+            script("drop", keys, [name, read, left_over, write_cause(Cause.NO_DEAD_LETTERS, by), *numbers])
+        )
 
     async def _send(self, call: tuple[str | bytes | int | float, ...]) -> AgainReply:
         ((code, *more),) = await self._store.send(call)

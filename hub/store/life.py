@@ -9,7 +9,7 @@ from hub.domain.transition import Cause, Transition
 from hub.store.client import Store
 from hub.store.keys import shard_key
 from hub.store.scripts import script
-from hub.store.status_codes import CAUSE_CODES, CAUSES, STATUSES
+from hub.store.status_codes import STATUSES, read_cause, write_cause
 
 BY_REQUEST, TOPIC, ENDPOINT = 1, 2, 4
 """Reasons for which nothing is sent; a record has the sum of those that hold."""
@@ -20,14 +20,14 @@ NOTE_SIZE = 8
 
 
 def read_transitions(raw: bytes) -> list[Transition]:
-    """As ``note`` in ``lua/record.lua`` packs them: 6 bytes ms, 1 from (0: it was not there) and to, 1 cause."""
+    """As ``note`` in ``lua/record.lua`` packs them: 6 bytes ms, 1 from (0: it was not there) and to, 1 cause and principal."""
     notes = [raw[start : start + NOTE_SIZE] for start in range(0, len(raw), NOTE_SIZE)]
     return [
         Transition(
             datetime.fromtimestamp(int.from_bytes(note[:6], "big") / 1000, UTC),
             STATUSES.get(note[6] >> 4),
             STATUSES[note[6] & 15],
-            CAUSES[note[7]],
+            *read_cause(note[7]),
         )
         for note in notes
     ]
@@ -46,11 +46,13 @@ class Life:
         older, (record,) = await self._store.send(("HGET", shard_key(shard, "t"), subscription), read)
         return read_transitions((older or b"") + (record[NOTED] if record else b""))
 
-    async def hold(self, key: SubscriptionKey, reason: int, cause: Cause, *, paused: bool) -> bool | None:
-        """Pause or resume for one reason; whether that changed anything, None when there is no such Subscription."""
+    async def hold(self, key: SubscriptionKey, reason: int, cause: Cause, *, paused: bool, by: str = "") -> bool | None:
+        """Pause or resume for one reason; whether that changed anything, None when there is no such Subscription.
+
+        ``by``: the principal who asked for it.
+        """
         shard = self._store.layout.shard_of(key)
         keys = [shard_key(shard, part) for part in ("due", "m", "t")]
-        ((code, *changed),) = await self._store.send(
-            script("pause", keys, [str(key), reason, int(paused), CAUSE_CODES[cause]])
-        )
+        arguments = [str(key), reason, int(paused), write_cause(cause, by)]
+        ((code, *changed),) = await self._store.send(script("pause", keys, arguments))
         return bool(changed[0]) if code == b"OK" else None

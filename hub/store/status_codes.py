@@ -19,5 +19,18 @@ CAUSE_CODES = {
     Cause.ENDPOINT_STARTED: 16,
 }  # fmt: skip
 CAUSES = {code: cause for cause, code in CAUSE_CODES.items()}
+PRINCIPAL_CODES = {"": 0, "operator": 1, "developer": 2}
+"""Whose request it was, in the upper three bits of the byte of the cause; "" for nobody's."""
+PRINCIPALS = {code: principal for principal, code in PRINCIPAL_CODES.items()}
+ANOTHER, WIDTH = 7, 32
 DUTIES = {1: Duty.HANDSHAKE, 2: Duty.EVENTS, 3: Duty.HEARTBEAT, 4: Duty.FAREWELL, 5: Duty.AGAIN}
 DUTY_CODES = {duty: code for code, duty in DUTIES.items()}
+
+
+def write_cause(cause: Cause, by: str) -> int:
+    """One byte. A principal that has no code of its own is told as ``another``: better than as nobody."""
+    return CAUSE_CODES[cause] + WIDTH * PRINCIPAL_CODES.get(by, ANOTHER)
+
+
+def read_cause(code: int) -> tuple[Cause, str]:
+    return CAUSES[code % WIDTH], PRINCIPALS.get(code // WIDTH, "another")

@@ -16,7 +16,7 @@ from hub.domain.again import Stretch
 from hub.domain.change import ChangeId
 from hub.domain.event import SubscriptionError
 from hub.domain.subscription import Status, Subscription, SubscriptionKey
-from hub.domain.transition import NOT_PAUSED, Pause
+from hub.domain.transition import NOT_PAUSED, Cause, Pause
 from hub.store.again import read_stretches
 from hub.store.attempts import attempts_key
 from hub.store.client import Store
@@ -25,7 +25,7 @@ from hub.store.event_log import dead_letters_key, log_key
 from hub.store.keys import REGISTRY_LOG, SOCKETS_CHANNEL, shard_key
 from hub.store.scripts import Argument, Command, script
 from hub.store.signing import signing_key
-from hub.store.status_codes import GONE, STATUS_CODES, STATUSES
+from hub.store.status_codes import GONE, STATUS_CODES, STATUSES, write_cause
 
 HEARTBEAT_SHARE = 0.9
 """A heartbeat is due at this share of its period, so that the period never passes in silence (ruling 28)."""
@@ -109,10 +109,11 @@ class Subscriptions:
         status: Status | None,
         verify_anew: bool,
         stopped: Pause = NOT_PAUSED,
+        by: str = "",
     ) -> Put:
         """Write a definition. ``expected_version`` 0 = it must not exist, None = any; ``status`` None = as it is.
 
-        ``stopped`` says what the operator has stopped of its topic and endpoint.
+        ``stopped`` says what the operator has stopped of its topic and endpoint, ``by`` which principal writes it.
         """
         shard, name = self._store.layout.shard_of(key), str(key)
         channel = subscription.channel
@@ -132,6 +133,7 @@ class Subscriptions:
             int(subscription.needs_handshake),
             int(subscription.is_listened_to),
             2 * stopped.topic_stopped + 4 * stopped.endpoint_stopped,
+            write_cause(Cause.CLIENT, by),
         ]
         return await self._write(script("put", keys, arguments), name)
 

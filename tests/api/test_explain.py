@@ -172,7 +172,7 @@ async def test_a_subscription_that_is_off_is_said_so(api: Api, inbox: Inbox) -> 
     await api.put(f"Patient/{mark}", patient(mark))
     answer = await explained(api, f"Subscription/{told['id']}", change=f"Patient/{mark}")
     assert answer_of(answer) == "switched-off" and "is off" in notes(answer)
-    assert re.search(r"is off since 20\d\d-\S+Z \(its client wrote it\)", notes(answer))
+    assert re.search(r"is off since 20\d\d-\S+Z \(the Subscription was written, by developer\)", notes(answer))
 
 
 async def test_what_waits_because_of_a_pause_says_so(api: Api, inbox: Inbox) -> None:

@@ -4,16 +4,18 @@ $resend (S-190, S-191, ruling 19), $pause."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from hub.api import repairing
 from hub.domain.versions import FhirVersion
-from tests.api.builders import classic, fresh_id, patient, subscribe, subscription, until_status
-from tests.api.harness import Api, outcome_of
+from hub.intake import repair
+from tests.api.builders import PATIENT_CHANGE, classic, fresh_id, patient, subscribe, subscription, until_status
+from tests.api.harness import Api, RunningHub, outcome_of
 from tests.api.receiver import Inbox, Reply
 
 
@@ -111,6 +113,30 @@ async def test_transitions_tell_when_where_to_and_why(api: Api, inbox: Inbox) ->
     assert instants == sorted(instants)
 
 
+async def test_a_transition_says_whose_request_it_was_and_names_nobody_when_it_was_none(
+    start_hub: Callable[..., Awaitable[RunningHub]], inbox: Inbox, base: FhirVersion
+) -> None:
+    """Ruling 31: the holder of a token is the operator, whoever wrote the Subscription before."""
+    running = await start_hub(token="test-token-one")
+    running.client.headers["Authorization"] = "Bearer test-token-one"
+    api = running.api(base)
+    path, _ = await refused(api, inbox, 1)
+    await api.post(f"{path}/$dead-letters?action=drop&number=1")
+    await api.post(f"{path}/$pause")
+    await api.post(f"$stop?topic={PATIENT_CHANGE}")
+    await api.post(f"$start?topic={PATIENT_CHANGE}")
+    await api.post(f"{path}/$resume")
+    now = (await api.get(path)).json()
+    await api.put(path, {**now, "status": "off"})
+    answer = await api.get(f"{path}/$transitions")
+    assert [(each["cause"], each.get("by")) for each in told(answer, "transition")] == [
+        ("client", "operator"), ("handshake", None), ("event-refused", None), ("no-dead-letters", "operator"),
+        ("paused", "operator"), ("topic-stopped", "operator"), ("topic-started", "operator"), ("resumed", "operator"),
+        ("client", "operator"),
+    ]  # fmt: skip
+    assert told(answer, "transition")[-1]["text"] == "the Subscription was written, by operator"
+
+
 async def test_dead_letters_are_listed_and_redriven_and_then_it_is_active(api: Api, inbox: Inbox) -> None:
     """Ruling 19."""
     path, _ = await refused(api, inbox, 2)
@@ -156,6 +182,7 @@ async def test_a_dead_letter_that_is_refused_again_stays_one(api: Api, inbox: In
     [
         ("POST", "action=mend"), ("POST", "number=1"), ("POST", "action=drop"), ("POST", "action=drop&number=0"),
         ("POST", "action=redrive&number=3-1"), ("POST", "action=drop&number=1-5000"), ("POST", "what=1"),
+        ("POST", "action=redrive&number=" + ",".join("1" * 1001)),
         ("GET", "action=redrive"), ("PUT", ""),
     ],
 )  # fmt: skip
@@ -223,6 +250,58 @@ async def test_only_an_active_subscription_is_resent_to(api: Api, inbox: Inbox) 
     path, _ = await refused(api, inbox, 1)
     (issue,) = outcome_of(await api.post(f"{path}/$resend?eventsSinceNumber=1"), 422)
     assert "active" in issue["diagnostics"]
+
+
+async def test_numbers_past_their_retention_are_named_and_the_others_sent(
+    running: RunningHub, api: Api, inbox: Inbox
+) -> None:
+    path, _ = await with_events(api, inbox, 5)
+    await until_delivered(api, path, parameters(eventsSinceNumber=5))
+    assert await inbox.numbers(1) == [5]
+    name = f"default|{api.base}|{path.partition('/')[2]}"
+    trimmed = await until(lambda: running.hub.event_log.trim(name, 4), bool)
+    assert trimmed == 3
+    answer = said(await api.post(f"{path}/$resend", parameters(eventsSinceNumber=2)))
+    assert "4 to 5" in answer and "events 2 to 3 are past their retention and no longer held" in answer
+    assert await inbox.numbers(2) == [4, 5]
+    (issue,) = outcome_of(await api.post(f"{path}/$resend", parameters(eventsUntilNumber=3)), 404)
+    assert "held: 4 to 5" in issue["diagnostics"]
+
+
+async def test_an_instant_is_looked_for_among_so_many_events_and_no_more(
+    api: Api, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = await with_events(api, inbox, 3)
+    monkeypatch.setattr(repair, "MOST_SEARCHED", 2)
+    await until_delivered(api, path, parameters(eventsSinceNumber=3))
+    asked = f"{path}/$resend?eventsSinceInstant=2020-01-01T00:00:00Z"
+    (issue,) = outcome_of(await api.post(asked), 422)
+    assert issue["code"] == "too-costly" and "eventsSinceNumber" in issue["diagnostics"]
+    assert said(await api.post(f"{asked}&eventsUntilNumber=2")).endswith("1 to 2")
+
+
+async def test_what_finds_no_room_among_what_is_sent_again_is_told_and_then_refused(
+    api: Api, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = await refused(api, inbox, 4)
+    await api.post(f"{path}/$pause")
+    monkeypatch.setattr(repair, "MOST_STRETCHES", 1)
+    answer = await api.post(f"{path}/$dead-letters?action=redrive&number=1,3")
+    assert "from number 3 on found no room" in said(answer)
+    (issue,) = outcome_of(await api.post(f"{path}/$dead-letters?action=redrive&number=3"), 409)
+    assert "wait to be sent again" in issue["diagnostics"]
+    await api.post(f"{path}/$resume")
+    assert await inbox.numbers(1) == [1]
+
+
+async def test_a_long_list_of_dead_letters_says_how_many_it_leaves_out(
+    api: Api, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = await refused(api, inbox, 3)
+    monkeypatch.setattr(repairing, "MOST_LISTED", 2)
+    answer = await api.get(f"{path}/$dead-letters")
+    assert [each["number"] for each in told(answer, "dead-letter")] == ["1", "2"]
+    assert answer.json()["parameter"][-1] == {"name": "not-listed", "valueInteger": 1}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from hub.domain.subscription import Channel
 from hub.domain.versions import FhirVersion
+from hub.intake import stopping
 from hub.intake.stopping import host_of
 from tests.api.builders import ENCOUNTER_START, PATIENT_CHANGE, encounter, fresh_id, patient, subscribe, subscription
 from tests.api.harness import BASES, Api, RunningHub, outcome_of
@@ -91,6 +92,18 @@ async def test_what_comes_later_is_held_back_too(own: Api, inbox: Inbox) -> None
     assert len(inbox.everything) == 1
 
 
+async def test_so_many_may_be_stopped_and_no_more(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write of a Subscription is compared with all of them."""
+    monkeypatch.setattr(stopping, "MOST_STOPS", 2)
+    await switch(own, "stop", topic=PATIENT_CHANGE)
+    await switch(own, "stop", endpoint="a.example.org")
+    (issue,) = outcome_of(await own.post("$stop?endpoint=b.example.org"), 422)
+    assert issue["code"] == "too-costly" and "start one of them" in issue["diagnostics"]
+    assert len((await switch(own, "stop", endpoint="a.example.org"))[1]) == 2, "repeating one is none more"
+    await switch(own, "start", topic=PATIENT_CHANGE)
+    assert len((await switch(own, "stop", endpoint="b.example.org"))[1]) == 2
+
+
 async def test_a_pause_outlives_a_stop(own: Api, inbox: Inbox) -> None:
     mark = fresh_id()
     path = f"Subscription/{(await subscribe(own, inbox))['id']}"
@@ -115,8 +128,9 @@ async def test_a_write_that_goes_elsewhere_leaves_the_stop_behind(own: Api, inbo
 
 @pytest.mark.parametrize(
     "query",
-    ["", "topic=x&endpoint=y", "endpoint=http://x/", "endpoint=x:80/a", "endpoint=-", "topic=a&topic=b", "host=x"],
-)
+    ["", "topic=x&endpoint=y", "endpoint=http://x/", "endpoint=x:80/a", "endpoint=-", "topic=a&topic=b", "host=x",
+     "topic=http://x.org/" + "x" * 2048],
+)  # fmt: skip
 async def test_what_cannot_be_stopped_is_refused(api: Api, query: str) -> None:
     outcome_of(await api.post(f"$stop?{query}"), 400)
     outcome_of(await api.get("$stop?endpoint=nowhere.example"), 405)

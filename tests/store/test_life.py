@@ -70,6 +70,17 @@ async def test_every_move_is_noted_with_its_cause(lab: Lab) -> None:
     ]
 
 
+async def test_a_move_names_whose_request_it_was_s076(lab: Lab, life: Life) -> None:
+    """An attempt and the clock are nobody's."""
+    await lab.activate("a")
+    await life.hold(lab.key("a"), BY_REQUEST, Cause.PAUSED, paused=True, by="operator")
+    found = await life.transitions(lab.name("a"))
+    assert [(each.cause, each.by) for each in found] == [
+        (Cause.CLIENT, ""), (Cause.HANDSHAKE, ""), (Cause.PAUSED, "operator"),
+    ]  # fmt: skip
+    assert found[-1].in_words == "it was paused, by operator"
+
+
 async def test_the_end_is_noted(lab: Lab) -> None:
     await lab.put("a", end=datetime(2020, 1, 1, tzinfo=UTC))
     await lab.claim()

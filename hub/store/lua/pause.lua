@@ -1,5 +1,5 @@
 -- PAUSE: nothing is sent until it is resumed; events are numbered and wait. An attempt in flight may still end well.
--- KEYS due, m, transitions ; ARGV sub, reason (1 by request, 2 its topic, 4 its endpoint), paused (1/0), cause
+-- KEYS due, m, transitions ; ARGV sub, reason (1 by request, 2 its topic, 4 its endpoint), paused (1/0), cause and who asks
 -- -> {OK, 1 changed | 0 it was so already} | {ABSENT}
 local sub, reason, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local m = read_record(redis.call('HGET', KEYS[2], sub))

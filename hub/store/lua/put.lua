@@ -4,7 +4,7 @@
 --      verify anew (1/0), heartbeat ms, end ms, most events per notification, time-out ms, definition,
 --      classic (1/0): no other notification but events is ever sent, needs a handshake (1/0),
 --      listened to (1/0): it is sent over a socket that its subscriber opens and binds,
---      what stops it (2 its topic + 4 its endpoint)
+--      what stops it (2 its topic + 4 its endpoint), cause and who writes it
 -- -> {OK, definition version, status} | {CONFLICT, definition version} | {ABSENT} | {GONE, definition version}
 -- Numbers go on for ever: a Subscription id that was deleted and made again counts from where it was.
 -- Run again it writes nothing and answers the same: a definition says when it was written, so it is known again.
@@ -43,7 +43,7 @@ local was_beating = m[HEARTBEAT] > 0
 m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and last_word(m) or (status == OFF and m[FAREWELL] or 0)
 if m[VERIFIED] == 0 then m[FAREWELL] = 0 end -- never to an endpoint that did not shake hands
 if status == OFF then m[NOT_BEFORE] = 0 end
-if creating or status ~= m[STATUS] then note(KEYS[5], sub, m, creating and 0 or m[STATUS], status, BY_CLIENT) end
+if creating or status ~= m[STATUS] then note(KEYS[5], sub, m, creating and 0 or m[STATUS], status, tonumber(ARGV[14])) end
 m[PAUSED] = (creating and 0 or m[PAUSED] % 2) + tonumber(ARGV[13])
 m[STATUS] = status
 m[HEARTBEAT], m[ENDS], m[MOST], m[TIMEOUT] = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -15,7 +15,7 @@ local PLACES = 32
 local NOTHING = {[NOTED] = '', [TRIED] = '', [OWNER] = '', [LISTENER] = '', [AGAIN] = ''} -- 0 in every other place
 local REQUESTED, ACTIVE, ERROR, OFF, GONE = 1, 2, 3, 4, 6
 local HANDSHAKE, EVENTS, BEAT, GOODBYE, REPEAT = 1, 2, 3, 4, 5
-local BY_CLIENT, LETTERLESS, AT_ITS_END = 1, 7, 10 -- causes of a transition (status_codes.py)
+local AT_ITS_END = 10 -- a cause of a transition (status_codes.py)
 local MOST_TRANSITIONS, NOTED_HERE, NOTE_SIZE = 50, 4, 8
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
 
@@ -42,7 +42,8 @@ local function write_record(m)
   return cmsgpack.pack({unpack(m, 1, last)})
 end
 
--- Every change of status, with its cause, in the step that makes it: 6 bytes ms, 1 from and to, 1 cause.
+-- Every change of status, with its cause, in the step that makes it: 6 bytes ms, 1 from and to, 1 cause and whose request it
+-- was (status_codes.py).
 -- The newest are in the record; older ones, of Subscriptions that have seen more, in a hash.
 local function note(transitions, sub, m, from, to, cause)
   m[NOTED] = m[NOTED] .. struct.pack('>I6BB', now, from * 16 + to, cause)
