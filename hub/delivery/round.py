@@ -87,6 +87,11 @@ class Round:
         except Unavailable:
             raise
         except Exception as problem:  # a fault of ours must show as a failed attempt, not as a silent Subscription
+            if not await self.definitions.is_current(hold.subscription, hold.definition_version):
+                # what it was to be made of went while it was made, and its result would not be written (SETTLE's fence)
+                told = {"subscription": hold.subscription, "reason": str(problem)}
+                log.info("an attempt was void: the Subscription was deleted or written meanwhile", extra=told)
+                return hold, None, NO_TRAIL
             log.exception("an attempt failed inside the hub", extra={"subscription": hold.subscription})
             detail = f"inside the hub: {type(problem).__name__}"
             return hold, Outcome(OutcomeKind.FAILED, error="no-response", detail=detail), NO_TRAIL

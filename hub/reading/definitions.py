@@ -70,3 +70,8 @@ class DefinitionCache:
         if len(self._cache) > MOST_DEFINITIONS:
             self._cache.popitem(last=False)
         return subscription
+
+    async def is_current(self, name: str, version: int) -> bool:
+        """Whether this is what the Subscription says now: not when it was deleted or written anew."""
+        (record,) = await self._subscriptions.records([name])
+        return record is not None and record.status is not None and record.definition_version == version

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from hub.domain.versions import FhirVersion
+from hub.errors import Unavailable
+from hub.store.sockets import Permission, Sockets
 from tests.api.builders import subscription
 from tests.api.harness import Api
-from tests.sockets.harness import Served, board, change, listened, status_of, subscribe, token
+from tests.sockets.harness import (
+    Served,
+    board,
+    change,
+    classic_listened,
+    listened,
+    serving,
+    status_of,
+    subscribe,
+    token,
+)
 
 
 async def switch_off(api: Api, identity: str) -> None:
@@ -51,6 +65,52 @@ async def test_entered_in_error_closes_the_socket(served: Served) -> None:
         body = (await api.get(f"Subscription/{identity}")).json() | {"status": "entered-in-error"}
         assert (await api.put(f"Subscription/{identity}", body)).status_code == 200
         assert await client.closed() == 4410
+
+
+async def test_a_classic_subscription_that_goes_closes_its_socket_too(served: Served) -> None:
+    """Ruling 29: bound without a token, ended like any other."""
+    api = served.api(FhirVersion.R4)
+    made = await api.post("Subscription", classic_listened("Patient?"))
+    identity = made.json()["id"]
+    async with board(served.url, FhirVersion.R4) as client:
+        await client.say(f"bind {identity}")
+        assert await client.next() == f"bound {identity}"
+        await api.delete(f"Subscription/{identity}")
+        assert await client.outcome() == "business-rule"
+        assert await client.closed() == 4410
+
+
+async def test_a_hub_that_stops_and_with_it_every_caller_it_knew_closes_with_1012(
+    sockets_redis_url: str, tmp_path: Path
+) -> None:
+    """HOUSE decision 11: a binding ends with the caller's authorisation, which a static token loses by a restart."""
+    async with AsyncExitStack() as clients:
+        async with serving(f"{sockets_redis_url}?db=2", tmp_path) as served:
+            client = await clients.enter_async_context(board(served.url, FhirVersion.R5))
+            api = served.api(FhirVersion.R5)
+            await client.say(f"bind-with-token {await token(api, await subscribe(api))}")
+            await client.next_of("handshake")
+        assert await client.closed() == 1012
+
+
+async def test_a_bind_while_the_store_is_away_is_closed_with_1013(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether the token was taken, so no answer about it is given."""
+    api = served.api(FhirVersion.R5)
+    wanted = await token(api, await subscribe(api))
+
+    async def away(_: Sockets, digest: str) -> Permission | None:
+        raise Unavailable("Redis does not answer")
+
+    async with board(served.url, FhirVersion.R5) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(Sockets, "take_token", away)
+            await client.say(f"bind-with-token {wanted}")
+            assert await client.closed() == 1013
+    async with board(served.url, FhirVersion.R5) as client:
+        await client.say(f"bind-with-token {wanted}")
+        await client.next_of("handshake")
 
 
 async def test_its_own_end_closes_the_socket(served: Served) -> None:
