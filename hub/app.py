@@ -124,7 +124,8 @@ class Hub:
 
     def _wire_store(self) -> None:
         settings = self.settings
-        self.changes = Changes(self.store, most_waiting=settings.max_waiting_changes)
+        waiting, copied = settings.max_waiting_changes, settings.max_event_copy_bytes
+        self.changes = Changes(self.store, most_waiting=waiting, most_copied=copied)
         self.subscriptions = Subscriptions(self.store)
         self.registry_log = RegistryLog(self.store)
         self.event_log = EventLog(self.store)
@@ -332,8 +333,7 @@ class Hub:
             return metadata_answer(version, base_url, hub.__version__, self.started, description, topics, websocket_url)
 
         return FhirServer(
-            guard, resource_routes, rooms, metadata, self.settings.base_url_of,
-            self.settings.max_body_bytes,
+            guard, resource_routes, rooms, metadata, self.settings.base_url_of, self.settings.max_body_bytes,
         )  # fmt: skip
 
 

@@ -139,9 +139,8 @@ class Settings(BaseSettings):
     event_retention_count: int = Field(10_000, ge=1, description="How many delivered events are kept per Subscription.")
     max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest request body, bytes.")
     max_bundle_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Bundle, bytes.")
-    max_waiting_changes: int = Field(
-        100_000, ge=1, description="Accepted changes that may wait for evaluation; more answer 429."
-    )
+    max_event_copy_bytes: int = Field(65_536, ge=0, description="Largest held body that an event copies, bytes.")
+    max_waiting_changes: int = Field(100_000, ge=1, description="Changes that may wait to be judged; more answer 429.")
     max_attempts_in_flight: int = Field(256, ge=1, description="Delivery attempts at the same time in one process.")
     ws_token_ttl_seconds: int = Field(
         60, ge=1, le=3600, description="How long a websocket binding token can be redeemed, seconds."

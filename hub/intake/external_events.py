@@ -11,10 +11,10 @@ from hub.fhir.definitions import definitions
 from hub.fhir.external_event import ExternalEvent
 from hub.intake.addressing import check_ordinary, resource_key
 from hub.intake.changes import Intake
-from hub.intake.offers import Repeatable, happening
+from hub.intake.offers import FOCUS, Repeatable, happening
 from hub.intake.placing import placed
 
-FOCUS, CONTEXT = (f"Parameters.parameter.where(name='{name}')" for name in ("focus", "context"))
+CONTEXT = "Parameters.parameter.where(name='context')"
 
 
 async def announce(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hub.domain.change import Occasion, Resource, ResourceKey
 from hub.domain.trail import NO_TRAIL, Trail
 from hub.domain.versions import FhirVersion
-from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, Unprocessable
+from hub.errors import Conflict, Malformed, NotFound, Overloaded, PreconditionFailed, TooLarge, Unprocessable
 from hub.fhir.basic_topics import is_topic
 from hub.fhir.bundle_entries import LOGICAL_ID
 from hub.fhir.identifiers import identifier_tokens
@@ -20,6 +20,8 @@ from hub.intake.conditions import Condition, Moved
 from hub.store.acceptance import Accepted, Code, Offer, Operation
 
 RETRY_AFTER_SECONDS = 2
+FOCUS = "Parameters.parameter.where(name='focus')"
+"""What an event from elsewhere is about."""
 ANYTHING = Condition()
 
 
@@ -251,6 +253,12 @@ def refuse(offer: Offer, accepted: Accepted) -> None:
             raise Moved("what the condition finds changed meanwhile; send it again")
         case Code.ABSENT:
             raise NotFound(f"{reference} is not held here")
+        case Code.LARGE:
+            raise TooLarge(
+                f"{reference} has {accepted.version} bytes as it is held, too many to be copied into an event "
+                "(HUB_MAX_EVENT_COPY_BYTES): send the resource itself as focus",
+                expression=FOCUS,
+            )
         case _:
             return
 

@@ -53,6 +53,8 @@ class Code(StrEnum):
     FOUND = "found"
     """A conditional create found its resource: nothing was written, ``Accepted.reference`` names it."""
     BUSY = "busy"
+    LARGE = "large"
+    """The held body, which an event was to copy, has more bytes (``Accepted.version``) than an event copies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,9 +105,10 @@ def read_entry(identity: bytes, fields: Sequence[bytes] | dict[bytes, bytes]) ->
 class Changes:
     """The change streams of all partitions."""
 
-    def __init__(self, store: Store, *, most_waiting: int) -> None:
+    def __init__(self, store: Store, *, most_waiting: int, most_copied: int = 65_536) -> None:
         self._store = store
         self._most_waiting = most_waiting
+        self._most_copied = most_copied
         self._seen = EntryCache()
 
     async def accept(self, partition: Partition, offers: Sequence[Offer]) -> list[Accepted]:
@@ -174,6 +175,7 @@ class Changes:
         keys += [partition.key(name) for partition in partitions for name in ("own", "chg", "ids", "rid")]
         arguments: list[Argument] = [self._most_waiting, IDEMPOTENCY_MILLISECONDS, int(atomic), len(partitions)]
         arguments += [1, whole.fingerprint] if whole else [0, "-"]
+        arguments.append(self._most_copied)
         for place, offer in offers.items():
             # One partition may be any: only the caller knows which of several a key belongs to.
             partition = partitions[0] if len(partitions) == 1 else self._store.layout.partition_of(offer.key)

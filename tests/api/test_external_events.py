@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from hub.domain.versions import FhirVersion
 from hub.fhir.basic_topics import write_basic_topic
 from tests.api.builders import encounter, fresh_id, patient, subscribe
-from tests.api.harness import Api, expressions_of, outcome_of
+from tests.api.harness import Api, RunningHub, expressions_of, outcome_of
 from tests.api.receiver import Inbox, Notification
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2-0003"
@@ -102,6 +103,26 @@ async def test_a_focus_that_comes_along_is_shown_as_it_came_and_not_stored(api: 
     await told(api, {"resourceType": "Parameters", "parameter": [event, {"name": "focus", "resource": resource}]})
     assert resource_in(await inbox.event()) == resource
     assert (await api.get(f"Encounter/{visit}")).status_code == 404
+
+
+async def test_a_tiny_request_makes_no_large_entry(
+    start_hub: Callable[..., Awaitable[RunningHub]], base: FhirVersion, inbox: Inbox
+) -> None:
+    """What is held and large is not copied by reference; when it is sent along, who sends it pays for it."""
+    api, mark = (await start_hub(max_event_copy_bytes=2000)).api(base), fresh_id()
+    url = await published(api, "A01", resource="Patient")
+    await subscribe(api, inbox, url, content="full-resource")
+    large = patient(mark, name=[{"text": "x" * 2000}])
+    await api.put(f"Patient/{mark}", large)
+    (issue,) = outcome_of(await api.post("$external-event", parameters("A01", focus=f"Patient/{mark}")), 413)
+    assert issue["code"] == "too-long" and "send the resource itself" in issue["diagnostics"]
+    assert issue["expression"] == ["Parameters.parameter.where(name='focus')"]
+    event = {"name": "event", "valueCoding": coding("A01")}
+    await told(api, {"resourceType": "Parameters", "parameter": [event, {"name": "focus", "resource": large}]})
+    assert resource_in(await inbox.event())["name"] == large["name"]
+    await api.put(f"Patient/{mark}", patient(mark))
+    await told(api, parameters("A01", focus=f"Patient/{mark}"))
+    assert (await inbox.event()).numbers == [2]
 
 
 async def test_filters_look_at_the_focus(api: Api, inbox: Inbox) -> None:

@@ -2,13 +2,13 @@
 -- KEYS record of the whole; for each partition: own, chg, ids, rid; then for each change: head, idem, kept body;
 --      when a change has a notice: registry log, names of the living ValueSets
 -- ARGV most changes that may wait, lifetime of an idempotency record in ms, atomic (1/0), number of partitions,
---      whole is recorded (1/0), fingerprint of the whole,
+--      whole is recorded (1/0), fingerprint of the whole, most bytes that an event copies,
 --      then for each change: place (a name for it), index of its partition, key (Type/id),
 --      op (create | put | unseen | delete | load | event), expected version ('' = any), idempotency given (1/0), fingerprint,
 --      meta hint, trail, identifier tokens (joined by spaces), condition token ('' = none),
 --      what it must find (ids joined by spaces), as of, principal, occasion ('' = none), body,
 --      notice ('' = none): the name by which every process is told in the registry log that this ValueSet changed
---      op `event`: something happened elsewhere; the head stays, its body is copied when none is given
+--      op `event`: something happened elsewhere; the head stays, its body is copied when none is given and it is not large
 --      op `unseen` is a put whose body claims an earlier version elsewhere: without a head it is an update, previous unknown
 --      as of (load only) is the ms at which the state was true: what a change said later stays; '' = the state stands anyway
 -- -> {1 written | 0 refused as a whole, nothing is written, {code, id, version, previous id, interaction, key} ...}
@@ -16,12 +16,13 @@
 --      code ok | repeat | same (a load of what is known already) | gone (already deleted) | found (a conditional create: key)
 --           | reused (key seen with another request) | conflict (version = the present one) | absent | exists (create of an
 --             id in use) | moved (the condition finds something else by now) | busy
+--           | large (version = the bytes of the held body, which are too many to be copied into an event)
 --      interaction c | u | d | l | e, f for a repeated `found`; previous id '-' = none
 -- ids: `token id` of each living resource that carries an identifier; rid: Type/id -> its tokens. Both are exact.
 -- A condition is looked up in all partitions of the call: the caller names every one in which it could find something.
-local FIXED, WIDTH = 6, 17
+local FIXED, WIDTH = 7, 17
 local most, ttl, atomic, partitions = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
-local recorded, whole = ARGV[5] == '1', ARGV[6]
+local recorded, whole, most_copied = ARGV[5] == '1', ARGV[6], tonumber(ARGV[7])
 if recorded then
   local done = redis.call('GET', KEYS[1])
   if done then return {2, done} end
@@ -40,7 +41,7 @@ local function change(i, x)
   return {place = ARGV[i], at = state[tonumber(ARGV[i+1])], key = ARGV[i+2], op = ARGV[i+3], expected = ARGV[i+4],
           given = ARGV[i+5] == '1', fingerprint = ARGV[i+6], hint = ARGV[i+7], trail = ARGV[i+8],
           tokens = ARGV[i+9], condition = ARGV[i+10], finds = ARGV[i+11], as_of = ARGV[i+12],
-          principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15], notice = ARGV[i+16],
+          principal = ARGV[i+13], occasion = ARGV[i+14], body = ARGV[i+15], came = ARGV[i+15] ~= '', notice = ARGV[i+16],
           head = KEYS[x], idem = KEYS[x+1], kept = KEYS[x+2]}
 end
 
@@ -75,12 +76,25 @@ local function known(c, alive, previous, was)
   end
 end
 
+-- The present version as it is held: its hint and its bytes.
+local function held(c, id)
+  local entry = redis.call('XRANGE', c.at.chg, id, id)[1]
+  if not entry then return redis.call('HGET', c.kept, 'h') or '', redis.call('HGET', c.kept, 'b') or '' end
+  local field = {}
+  for f = 1, #entry[2], 2 do field[entry[2][f]] = entry[2][f+1] end
+  return field.h, field.b
+end
+
 -- What is to become of a change on a head: an answer that ends it, or {'ok', interaction, version, previous}.
 local function outcome(c, head)
   local version, previous, was = 0, '-', 'd'
   if head then version, previous, was = string.match(head, '(%S+) (%S+) (%S+)') version = tonumber(version) end
   local alive = head and was ~= 'd'
-  if c.op == 'event' then return {'ok', 'e', version, alive and previous or '-'} end
+  if c.op == 'event' then
+    if alive and c.body == '' then c.hint, c.body = held(c, previous) end
+    if #c.body > most_copied and not c.came then return {'large', previous, #c.body} end
+    return {'ok', 'e', version, alive and previous or '-'}
+  end
   if c.op == 'create' and c.finds ~= '' then return {'found'} end
   if c.expected ~= '' and (not alive or tonumber(c.expected) ~= version) then return {'conflict', previous, version} end
   local interaction
@@ -118,15 +132,6 @@ local function index(c, interaction)
   if tokens ~= '' then redis.call('HSET', c.at.rid, c.key, tokens) else redis.call('HDEL', c.at.rid, c.key) end
 end
 
--- The present version as it is held: its hint and its bytes.
-local function held(c, id)
-  local entry = redis.call('XRANGE', c.at.chg, id, id)[1]
-  if not entry then return redis.call('HGET', c.kept, 'h') or '', redis.call('HGET', c.kept, 'b') or '' end
-  local field = {}
-  for f = 1, #entry[2], 2 do field[entry[2][f]] = entry[2][f+1] end
-  return field.h, field.b
-end
-
 -- Before this change is answered: whoever reads the registry log after a later change knows of it (I5).
 local function tell(c, interaction)
   redis.call('XADD', KEYS[#KEYS-1], 'MAXLEN', '~', 100000, '*', 'value-set', c.notice)
@@ -135,7 +140,6 @@ end
 
 local function write(c, planned)
   local interaction, version, previous = planned[2], planned[3], planned[4]
-  if interaction == 'e' and c.body == '' and previous ~= '-' then c.hint, c.body = held(c, previous) end
   local id = redis.call('XADD', c.at.chg, '*', 'k', c.key, 'v', version, 'o', interaction, 'p', previous,
     'h', c.hint, 'x', c.trail, 'w', c.principal, 'e', c.occasion, 'b', c.body)
   if interaction ~= 'e' then
