@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -14,6 +13,8 @@ from tests.api.receiver import Reply, receiving
 
 HANGING_SUBSCRIPTIONS = 40
 DEAD_HOSTS = 24
+HANGS_SECONDS = 120
+"""The time-out of Subscriptions that hang: who waited for one would be out of patience long before."""
 
 
 async def test_many_subscriptions_to_a_hanging_host_hold_up_no_other_host(
@@ -25,16 +26,14 @@ async def test_many_subscriptions_to_a_hanging_host_hold_up_no_other_host(
     async with receiving() as hanging, receiving() as well:
         slow = [hanging.inbox() for _ in range(HANGING_SUBSCRIPTIONS)]
         for inbox in slow:
-            await subscribe(api, inbox, timeout=5)
+            await subscribe(api, inbox, timeout=HANGS_SECONDS)
             inbox.replies = [Reply(after=never)] * 10
         good = well.inbox()
         await subscribe(api, good)
-        began = time.monotonic()
         for number in range(1, 6):
             mark = fresh_id()
             assert (await api.put(f"Patient/{mark}", patient(mark))).status_code == 201
             assert (await good.event()).numbers == [number]
-        assert time.monotonic() - began < 4, "the hanging host's time-outs were waited for"
         never.set()
 
 
@@ -49,14 +48,12 @@ async def test_more_dead_hosts_than_there_are_attempts_hold_up_no_proven_one(
         for _ in range(DEAD_HOSTS):
             dead = (await stack.enter_async_context(receiving())).inbox()
             dead.reply = Reply(after=never)
-            written = subscription(api.base, dead.url, timeout=5)
+            written = subscription(api.base, dead.url, timeout=HANGS_SECONDS)
             assert (await api.post("Subscription", written)).status_code == 201
-        began = time.monotonic()
         for number in range(1, 6):
             mark = fresh_id()
             assert (await api.put(f"Patient/{mark}", patient(mark))).status_code == 201
             assert (await good.event()).numbers == [number]
-        assert time.monotonic() - began < 4, "the dead hosts' time-outs were waited for"
         assert hub.hub.worker.in_flight >= 8, "the dead ones are being tried"
         never.set()
 

@@ -70,6 +70,24 @@ async def test_every_move_is_noted_with_its_cause(lab: Lab) -> None:
     ]
 
 
+async def test_every_move_that_a_write_makes_is_noted_s076(lab: Lab) -> None:
+    """The rows of the table that are a client's or an operator's: create, error, off, requested, entered-in-error."""
+    await lab.put("a")
+    await lab.settle(await next_hold(lab), OutcomeKind.FAILED)
+    for status in (Status.REQUESTED, Status.OFF, Status.REQUESTED, Status.ENTERED_IN_ERROR):
+        await lab.put("a", None, status)
+    assert await moves(lab) == [
+        ("-", "requested", "client"),
+        ("requested", "error", "handshake-failed"),
+        ("error", "requested", "client"),
+        ("requested", "off", "client"),
+        ("off", "requested", "client"),
+        ("requested", "entered-in-error", "client"),
+    ]
+    await lab.put("b", status=Status.ACTIVE)
+    assert await moves(lab, "b") == [("-", "active", "client")]
+
+
 async def test_a_move_names_whose_request_it_was_s076(lab: Lab, life: Life) -> None:
     """An attempt and the clock are nobody's."""
     await lab.activate("a")
