@@ -151,7 +151,7 @@ class SubscriptionRoutes:
     async def _delete(self, exchange: Exchange) -> Answer:
         exchange.refuse_parameters()
         exchange.refuse_conditions(but=b"if-match")
-        await self.service.remove(_key(exchange), if_match(exchange.headers))
+        await self.service.remove(_key(exchange), exchange.principal, if_match(exchange.headers))
         return Answer(200, all_well("deleted")) if exchange.preference.outcome else Answer(204)
 
     async def _operation(self, exchange: Exchange) -> Answer:

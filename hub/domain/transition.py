@@ -59,14 +59,14 @@ CAUSES_IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """``before`` None: it was created. For pauses and stops ``before`` and ``after`` are the same.
+    """``before`` None: it was created; ``after`` None: it was deleted. For pauses and stops both are the same.
 
     ``by`` is the principal whose request it was (ruling 31); "" when no request caused it: an attempt, the clock.
     """
 
     at: datetime
     before: Status | None
-    after: Status
+    after: Status | None
     cause: Cause
     by: str = ""
 

@@ -12,6 +12,8 @@ from hub.domain.transition import Pause, Transition
 from hub.fhir.json import write_instant
 
 Part = dict[str, Any]
+GONE = "gone"
+"""What a Subscription that was deleted came to; no status of the standard."""
 
 
 def parameters(parts: Sequence[Part]) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def _transition(transition: Transition) -> list[Part]:
     parts: list[Part] = [{"name": "at", "valueInstant": write_instant(transition.at)}]
     if transition.before is not None:
         parts.append({"name": "from", "valueCode": transition.before.value})
-    parts.append({"name": "to", "valueCode": transition.after.value})
+    parts.append({"name": "to", "valueCode": transition.after.value if transition.after else GONE})
     parts.append({"name": "cause", "valueCode": transition.cause.value})
     if transition.by:
         parts.append({"name": "by", "valueString": transition.by})

@@ -15,6 +15,7 @@ from hub.domain.delivery import Attempt
 from hub.domain.subscription import Status, SubscriptionKey
 from hub.domain.transition import Cause, Transition
 from hub.errors import Conflict, Gone, NotFound, Unprocessable
+from hub.fhir.json import write_instant
 from hub.fhir.repair_request import ResendParameters
 from hub.reading.definitions import living, read_definition
 from hub.store.again import Again, AgainCode, AgainReply
@@ -57,8 +58,15 @@ class RepairService:
         return await self.attempts_kept.of(str(key))
 
     async def transitions(self, key: SubscriptionKey) -> tuple[Record, list[Transition]]:
-        """Where it stands, and how it came there. Raises NotFound, Gone."""
-        return await self.record(key), await self.life.transitions(str(key))
+        """Where it stands, and how it came there. Raises NotFound, and Gone telling when and by whom it was deleted."""
+        found = await self.life.transitions(str(key))
+        try:
+            return await self.record(key), found
+        except Gone as gone:
+            if not found or found[-1].after is not None:
+                raise
+            by = f" by {found[-1].by}" if found[-1].by else ""
+            raise Gone(f"Subscription/{key.id} was deleted at {write_instant(found[-1].at)}{by}") from gone
 
     async def dead_letters(self, key: SubscriptionKey) -> tuple[Record, list[DeadLetter]]:
         """Lowest number first. Raises NotFound, Gone."""

@@ -192,9 +192,9 @@ class SubscriptionService:
         # the client sent the mask, so it need not know the value: it gets the mask back (ruling 24)
         return replace(shown, resource=dialect(key.base).mask_headers(shown.resource))
 
-    async def remove(self, key: SubscriptionKey, if_match: int | None) -> None:
+    async def remove(self, key: SubscriptionKey, principal: str, if_match: int | None) -> None:
         """Delete it; deleting it again is no error, deleting what never was is NotFound."""
-        put = await self._subscriptions.remove(key, if_match)
+        put = await self._subscriptions.remove(key, if_match, by=principal)
         if put.code is not WriteCode.GONE:
             refuse(put, key)
 

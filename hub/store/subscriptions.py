@@ -137,13 +137,13 @@ class Subscriptions:
         ]
         return await self._write(script("put", keys, arguments), name)
 
-    async def remove(self, key: SubscriptionKey, expected_version: int | None) -> Put:
+    async def remove(self, key: SubscriptionKey, expected_version: int | None, *, by: str = "") -> Put:
         shard, name = self._store.layout.shard_of(key), str(key)
         keys = [shard_key(shard, "due"), shard_key(shard, "m"), shard_key(shard, "why")]
         keys += [key(shard, name) for key in (log_key, dead_letters_key, attempts_key)]
         keys += [self._definitions(name), shard_key(shard, "t"), signing_key(shard, name)]
         expected: Argument = "" if expected_version is None else expected_version
-        return await self._write(script("remove", keys, [name, expected]), name)
+        return await self._write(script("remove", keys, [name, expected, write_cause(Cause.CLIENT, by)]), name)
 
     async def _write(self, call: Command, name: str) -> Put:
         """Write and announce in one go: a definition that nobody heard of would be a Subscription that hears nothing.

@@ -4,6 +4,7 @@ $resend (S-190, S-191, ruling 19), $pause."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -135,6 +136,13 @@ async def test_a_transition_says_whose_request_it_was_and_names_nobody_when_it_w
         ("client", "operator"),
     ]  # fmt: skip
     assert told(answer, "transition")[-1]["text"] == "the Subscription was written, by operator"
+    assert (await api.delete(path)).status_code == 204
+    (issue,) = outcome_of(await api.get(f"{path}/$transitions"), 410)
+    assert re.search(r"was deleted at 20\S+Z by operator$", issue["diagnostics"])
+    restored = {name: value for name, value in now.items() if name != "meta"} | {"status": "requested"}
+    assert (await api.put(path, restored)).status_code == 201
+    moves = told(await api.get(f"{path}/$transitions"), "transition")
+    assert [(each.get("from"), each["to"]) for each in moves[:2]] == [("off", "gone"), (None, "requested")]
 
 
 async def test_dead_letters_are_listed_and_redriven_and_then_it_is_active(api: Api, inbox: Inbox) -> None:

@@ -10,9 +10,11 @@ import pytest
 from hub.domain.delivery import Duty, OutcomeKind, RetryPolicy
 from hub.domain.subscription import Status
 from hub.domain.transition import NOT_PAUSED, Cause, Pause
+from hub.security.tokens import DEVELOPER, OPERATOR
 from hub.store.agenda import Hold
 from hub.store.client import Store
 from hub.store.life import BY_REQUEST, ENDPOINT, TOPIC, Life
+from hub.store.status_codes import read_cause, write_cause
 from tests.store.factories import Lab
 
 AT_ONCE = RetryPolicy(initial=timedelta(milliseconds=1), error_after_failures=1)
@@ -121,15 +123,27 @@ async def test_a_write_that_leaves_the_status_is_no_move(lab: Lab) -> None:
     assert len(await moves(lab)) == 2
 
 
-async def test_the_last_fifty_are_kept_and_they_go_with_the_subscription(lab: Lab) -> None:
+async def test_the_last_fifty_are_kept_and_of_a_deleted_one_the_deletion_alone(lab: Lab) -> None:
     await lab.activate("a")
     for _ in range(30):
         await lab.put("a", None, Status.OFF)
         await lab.put("a", None, Status.REQUESTED)
     found = await moves(lab)
     assert len(found) == 50 and found[-1] == ("off", "requested", "client")
-    await lab.subscriptions.remove(lab.key("a"), None)
-    assert await moves(lab) == []
+    await lab.subscriptions.remove(lab.key("a"), None, by="operator")
+    (gone,) = await Life(lab.store).transitions(lab.name("a"))
+    assert (gone.before, gone.after, gone.cause, gone.by) == (Status.REQUESTED, None, Cause.CLIENT, "operator")
+    await lab.put("a")
+    again = await Life(lab.store).transitions(lab.name("a"))
+    assert [(each.before, each.after) for each in again] == [(Status.REQUESTED, None), (None, Status.REQUESTED)]
+
+
+def test_every_principal_there_is_has_a_place_and_another_is_not_told_as_nobody() -> None:
+    for principal in (OPERATOR, DEVELOPER, ""):
+        for cause in Cause:
+            assert read_cause(write_cause(cause, principal)) == (cause, principal)
+            assert write_cause(cause, principal) < 256
+    assert read_cause(write_cause(Cause.PAUSED, "somebody")) == (Cause.PAUSED, "another")
 
 
 async def test_a_pause_holds_events_in_order_and_numbers_go_on(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from hub.domain.transition import Cause
 from hub.store.attempts import OUTCOME_CODES, Attempts, read_attempt, write_attempt
 from hub.store.client import Store
 from hub.store.life import Life, read_transitions
-from hub.store.status_codes import CAUSE_CODES, DUTY_CODES, STATUS_CODES
+from hub.store.status_codes import ANOTHER, CAUSE_CODES, DUTY_CODES, PRINCIPAL_CODES, STATUS_CODES, WIDTH
 from tests.store.factories import Lab
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -50,15 +50,13 @@ def test_every_word_has_a_code_of_its_own_that_fits() -> None:
     ):
         assert set(codes) == set(words) and len(set(codes.values())) == len(codes)
     assert max(DUTY_CODES.values()) < 16 > max(STATUS_CODES.values())
-    assert max(CAUSE_CODES.values()) < 256
+    assert max(CAUSE_CODES.values()) < WIDTH and max(PRINCIPAL_CODES.values()) < ANOTHER < 256 // WIDTH
 
 
-def test_the_scripts_know_causes_by_the_same_codes() -> None:
+def test_the_scripts_know_the_end_by_the_same_code() -> None:
     text = (resources.files("hub.store") / "lua" / "record.lua").read_text(encoding="utf-8")
-    found = re.search(r"BY_CLIENT, LETTERLESS, AT_ITS_END = (\d+), (\d+), (\d+)", text)
-    assert found
-    named = (Cause.CLIENT, Cause.NO_DEAD_LETTERS, Cause.END)
-    assert [int(code) for code in found.groups()] == [CAUSE_CODES[cause] for cause in named]
+    found = re.search(r"AT_ITS_END = (\d+)", text)
+    assert found and int(found[1]) == CAUSE_CODES[Cause.END], "the only one that a script chooses by itself"
 
 
 def test_nothing_noted_is_no_transition() -> None:
