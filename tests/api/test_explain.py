@@ -309,10 +309,10 @@ async def test_a_change_that_waits_is_said_so(
     api = hub.api(FhirVersion.R5)
     identity = await a_subscription(api)
 
-    async def nothing(*_: Any, **__: Any) -> list[Any]:
-        return []
+    async def nothing(*_: Any, **__: Any) -> tuple[list[Any], str]:
+        return [], "0-0"
 
-    monkeypatch.setattr(hub.hub.changes, "after", nothing)  # the evaluator sees none of what is accepted
+    monkeypatch.setattr(hub.hub.changes, "after_and_news", nothing)  # the evaluator sees none of what is accepted
     await api.put("Patient/1", patient("1"))
     assert answer_of(await asked(api, f"Subscription/{identity}", change="Patient/1")) == "not-judged-yet"
 
