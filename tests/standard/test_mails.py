@@ -100,6 +100,7 @@ CASES: dict[str, tuple[str, Notification | None, bytes, str]] = {
         "",
     ),
     "heartbeat": ("text/plain", notification(type=BEAT), BUNDLE, ""),
+    "heartbeat-error": ("text/plain", notification(type=BEAT, status=Status.ERROR), BUNDLE, ""),
     "farewell": ("text/plain", notification(type=BEAT, status=Status.OFF), BUNDLE, ""),
     "classic": ("text/plain", None, b"", "Neue Aufnahme auf Station 7 – bitte prüfen"),
     "classic-attached": (ATTACHED, None, LAB, ""),
