@@ -151,6 +151,8 @@ async def snapshot(hub: Hub) -> dict[bytes, Any]:
     found: dict[bytes, Any] = {}
     for key in keys:
         (kind,) = await hub.store.send(("TYPE", key))
+        if key.endswith(b":live"):
+            continue
         if key.endswith(b":own"):
             (found[key],) = await hub.store.send(("HMGET", key, "last", "in", "out"))
         elif kind == b"stream":
@@ -168,12 +170,14 @@ async def until_quiet(hub: Hub) -> None:
         await asyncio.sleep(0.3)
 
 
-def written_by_clients(stored: dict[bytes, Any]) -> dict[bytes, Any]:
-    """Of what is stored: resources, changes, topics, and the log that every write of a topic or Subscription goes to.
+def is_of_clients(key: bytes) -> bool:
+    """Resources, changes, idempotency, topics, and the log that every write of a topic or Subscription goes to.
 
     Workers write the rest, whenever they get to it: a hub that still delivers changes nothing of this.
     """
-    kept = (b":chg", b":ids")
-    return {
-        key: value for key, value in stored.items() if key.startswith(b"{reg}") or b":r:" in key or key.endswith(kept)
-    }
+    return key.startswith(b"{reg}") or b":r:" in key or b":i:" in key or key.endswith((b":chg", b":ids"))
+
+
+def written_by_clients(stored: dict[bytes, Any]) -> dict[bytes, Any]:
+    """Of what is stored: what clients wrote."""
+    return {key: value for key, value in stored.items() if is_of_clients(key)}

@@ -20,10 +20,15 @@ async def delete(hub: RunningHub, key: SubscriptionKey) -> None:
     await hub.hub.subscriptions.remove(key, None)
 
 
-async def said(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
-    """The line about the attempt, however it ended."""
+def lines(caplog: pytest.LogCaptureFixture, key: SubscriptionKey) -> list[logging.LogRecord]:
+    """What was logged of this one; the hub may still be at work for other tests."""
+    return [each for each in caplog.records if each.__dict__.get("subscription") == str(key)]
+
+
+async def said(caplog: pytest.LogCaptureFixture, key: SubscriptionKey) -> logging.LogRecord:
+    """The line about its attempt, however it ended."""
     for _ in range(1000):
-        for record in caplog.records:
+        for record in lines(caplog, key):
             if record.getMessage() in (VOID, "attempt") or record.levelno >= logging.ERROR:
                 return record
         await asyncio.sleep(0.01)
@@ -59,7 +64,7 @@ async def test_deleting_while_an_attempt_is_prepared_is_said_in_one_quiet_line(
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="hub.delivery"):
         await api.post(f"Subscription/{key.id}/$resume")
-        record = await said(caplog)
+        record = await said(caplog, key)
     assert (record.levelname, record.getMessage(), record.exc_info) == ("INFO", VOID, None)
     assert record.__dict__["subscription"] == str(key) and record.__dict__["reason"]
     assert inbox.nothing_unread()
@@ -84,7 +89,8 @@ async def test_a_fault_of_the_hub_is_still_told_with_its_traceback(
     with caplog.at_level(logging.INFO, logger="hub.delivery"):
         await api.put(f"Patient/{mark}", patient(mark))
         assert await inbox.numbers(1) == [1]
-    (record,) = (each for each in caplog.records if each.levelno >= logging.ERROR)
+    key = SubscriptionKey("default", base, shown["id"])
+    (record,) = (each for each in lines(caplog, key) if each.levelno >= logging.ERROR)
     assert record.exc_info and "a fault" in str(record.exc_info[1])
 
 
