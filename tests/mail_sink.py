@@ -111,13 +111,30 @@ def _authenticate(server: Any, session: Any, envelope: Any, mechanism: str, give
     return AuthResult(success=right, handled=right)
 
 
+class _Smtp(SMTP):
+    """Remembers the socket below TLS: a STARTTLS that failed leaves it, and who reads from it, behind."""
+
+    below: asyncio.Transport | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.below = self.below or transport
+        super().connection_made(transport)
+
+    def cut(self) -> None:
+        for each in (self.transport, self.below):
+            if each is not None:
+                each.abort()
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+
+
 @asynccontextmanager
 async def mail_sink(
     *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, login: bool = False, **options: Any
 ) -> AsyncIterator[Sink]:
     """Started; with ``starttls`` it takes mail only over TLS, with ``login`` only after one."""
     sink, loop = Sink(), asyncio.get_running_loop()
-    open_: list[SMTP] = []
+    open_: list[_Smtp] = []
 
     def connected() -> SMTP:
         sink.connections += 1
@@ -130,7 +147,7 @@ async def mail_sink(
         required = {"tls_context": starttls, "require_starttls": True} if starttls else {}
         with warnings.catch_warnings():  # a login without TLS is what some tests are about
             warnings.simplefilter("ignore", UserWarning)
-            open_.append(SMTP(sink, hostname="sink.example", loop=loop, **authentication, **required, **options))
+            open_.append(_Smtp(sink, hostname="sink.example", loop=loop, **authentication, **required, **options))
         return open_[-1]
 
     server = await loop.create_server(connected, "127.0.0.1", 0, ssl=tls)
@@ -138,6 +155,5 @@ async def mail_sink(
     yield sink
     server.close()
     for each in open_:
-        if each.transport is not None:
-            each.transport.abort()
+        each.cut()
     await asyncio.sleep(0.01)

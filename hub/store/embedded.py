@@ -25,6 +25,7 @@ from hub.errors import CannotStart
 log = logging.getLogger(__name__)
 
 OLDEST_USABLE = (7, 0)
+LAST_RESORT = Path("/tmp")
 LONGEST_SOCKET_PATH = 90  # unix socket paths end at about 104 bytes
 START_SECONDS = 30.0  # a large append-only file takes a while to read
 STOP_SECONDS = 10.0
@@ -67,12 +68,12 @@ def _version(binary: str) -> tuple[int, int]:
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Beside the data when that path is short enough, else in a private folder of the temporary directory.
+    """Beside the data when that path is short enough, else in a private folder of the temporary directory, or of /tmp.
 
-    Raises CannotStart when the temporary directory has a path that is too long as well.
+    Raises CannotStart when all of them are too long.
     """
-    name = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    for folder in (data_dir.resolve(), Path(tempfile.gettempdir()) / f"hub-{os.getuid()}-{name}"):
+    name = f"hub-{os.getuid()}-{hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]}"
+    for folder in (data_dir.resolve(), Path(tempfile.gettempdir()) / name, LAST_RESORT / name):
         if len(os.fsencode(path := folder / "redis.sock")) <= LONGEST_SOCKET_PATH:
             return path
     raise CannotStart(

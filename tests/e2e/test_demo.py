@@ -56,9 +56,9 @@ def assert_nothing_is_left(folder: Path) -> None:
     assert processes_below(folder) == []
 
 
-def test_the_demo_shows_every_step_within_a_minute(tmp_path: Path) -> None:
+def test_the_demo_shows_every_step_within_a_minute(short_path: Path) -> None:
     began = time.monotonic()
-    done = demo(tmp_path)
+    done = demo(short_path)
     seconds = time.monotonic() - began
     assert done.returncode == 0, done.stdout + done.stderr
     assert seconds < 60
@@ -69,26 +69,26 @@ def test_the_demo_shows_every_step_within_a_minute(tmp_path: Path) -> None:
         at = found
     assert "\033" not in done.stdout
     assert done.stderr == ""
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(short_path)
 
 
-def test_the_demo_says_what_it_did_not_see_and_fails(tmp_path: Path) -> None:
-    done = demo(tmp_path, HUB_REDIS_SERVER="/bin/false")
+def test_the_demo_says_what_it_did_not_see_and_fails(short_path: Path) -> None:
+    done = demo(short_path, HUB_REDIS_SERVER="/bin/false")
     assert done.returncode == 1
     assert "expected: the hub runs" in done.stdout
     assert "/bin/false is not a Redis or Valkey server" in done.stdout
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(short_path)
 
 
-def test_settings_of_another_hub_do_not_reach_the_demo(tmp_path: Path) -> None:
+def test_settings_of_another_hub_do_not_reach_the_demo(short_path: Path) -> None:
     elsewhere = {"HUB_REDIS_URL": "redis://127.0.0.1:1", "HUB_TOKEN": "secret", "HUB_CONFIG": "/nowhere.toml"}
-    (tmp_path / ".env").write_text("HUB_PORT=none\n", encoding="utf-8")
-    done = demo(tmp_path, **elsewhere)
+    (short_path / ".env").write_text("HUB_PORT=none\n", encoding="utf-8")
+    done = demo(short_path, **elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_demo_stays_up_for_a_look_around_until_ctrl_c(tmp_path: Path) -> None:
-    with running(["-m", "hub", "demo"], cwd=tmp_path, env=clean_environment(tmp_path)) as (process, lines):
+def test_the_demo_stays_up_for_a_look_around_until_ctrl_c(short_path: Path) -> None:
+    with running(["-m", "hub", "demo"], cwd=short_path, env=clean_environment(short_path)) as (process, lines):
         pid = int(lines.wait_for(r"the hub runs again, process (\d+)")[1])
         for path in ("metadata", "SubscriptionTopic", r"Subscription/[a-z0-9]+", r"\$status", r"\$events\S+=1"):
             url = lines.wait_for(rf"curl -s '?(http://\S*{path})(?:'|$)")[1]
@@ -103,15 +103,18 @@ def test_the_demo_stays_up_for_a_look_around_until_ctrl_c(tmp_path: Path) -> Non
         assert process.wait(PATIENCE_SECONDS) == 0
         lines.wait_for("Everything is stopped")
     assert_ended(pid)
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(short_path)
 
 
-def test_an_interrupted_story_leaves_nothing_behind(tmp_path: Path) -> None:
-    with running(["-m", "hub", "demo", "--once"], cwd=tmp_path, env=clean_environment(tmp_path)) as (process, lines):
+def test_an_interrupted_story_leaves_nothing_behind(short_path: Path) -> None:
+    with running(["-m", "hub", "demo", "--once"], cwd=short_path, env=clean_environment(short_path)) as (
+        process,
+        lines,
+    ):
         lines.wait_for("kill -9 ")  # the moment in which no hub is there to stop its Redis
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 130
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(short_path)
 
 
 def assert_ended(pid: int) -> None:

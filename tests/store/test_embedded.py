@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import CannotStart
+from hub.store import embedded
 from hub.store.client import Store
 from hub.store.embedded import LONGEST_SOCKET_PATH, EmbeddedRedis, find_server, socket_path
 from hub.store.keys import Layout
@@ -75,7 +76,8 @@ async def test_a_path_too_long_for_a_socket_is_served_from_a_short_one(tmp_path:
 
 
 def test_paths_that_are_all_too_long_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long-" * 25)))
+    for place, name in ((tempfile, "tempdir"), (embedded, "LAST_RESORT")):
+        monkeypatch.setattr(place, name, tmp_path / ("long-" * 25))
     with pytest.raises(CannotStart, match="choose a shorter HUB_DATA_DIR or TMPDIR"):
         socket_path(tmp_path / ("deep-" * 25))
 
