@@ -126,6 +126,26 @@ class Settings(SettingsRules):
     max_bundle_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Bundle, bytes.")
     max_event_copy_bytes: int = Field(65_536, ge=0, description="Largest held body that an event copies, bytes.")
     max_waiting_changes: int = Field(100_000, ge=1, description="Changes that may wait to be judged; more answer 429.")
+    max_waiting_events: int = Field(
+        20_000_000,
+        ge=1,
+        description="Events that may wait for delivery, of all Subscriptions; with more, changes answer 429.",
+    )
+    redis_memory_percent: int = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Percent of its maxmemory (without one: of its machine's memory) that Redis may use; with more, "
+        "changes answer 429, and new Subscriptions do from half of the rest on.",
+    )
+    max_requests_in_flight: int = Field(
+        1024, ge=1, description="FHIR requests that one process works on at the same time; more answer 503."
+    )
+    max_bodies_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of the bodies of all these requests together, at least one Bundle's; more answer 503.",
+    )
     max_attempts_in_flight: int = Field(256, ge=1, description="Delivery attempts at the same time in one process.")
     ws_token_ttl_seconds: int = Field(
         60, ge=1, le=3600, description="How long a websocket binding token can be redeemed, seconds."
