@@ -126,11 +126,11 @@ class EmbeddedRedis:
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while (said := await self._say("PING")) != b"+PONG\r\n":
-            if said and said.startswith(b"-LOADING"):  # it reads its file, which may be large
-                deadline = asyncio.get_running_loop().time() + START_SECONDS
             if self._process and self._process.poll() is not None:
                 raise CannotStart(f"the embedded Redis ended at once; its log is {self._data_dir / 'redis.log'}")
-            if asyncio.get_running_loop().time() > deadline:
+            if said and said.startswith(b"-LOADING"):  # it reads its file, which may be large
+                deadline = asyncio.get_running_loop().time() + START_SECONDS
+            elif asyncio.get_running_loop().time() > deadline:
                 raise CannotStart(f"the embedded Redis did not answer within {START_SECONDS:.0f} s")
             await asyncio.sleep(0.01)
 
