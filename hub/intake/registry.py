@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 
 Compiled = tuple[CompiledTopic, CompiledFilters]
 
-TAKEN_IN_AT_ONCE = 20
-"""Compiled in one go, each in some hundred microseconds: then others of this process have their turn."""
+TAKEN_IN_AT_ONCE = 5
+"""Compiled in one go, each in some hundred microseconds: then deliveries, which need many turns, have theirs."""
 
 
 class Registry:
