@@ -5,7 +5,7 @@
 -- looked at. What was held in the new life stays: it may work meanwhile. Every call begins where the last one ended.
 local began = tonumber(ARGV[2])
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', ARGV[4], ARGV[5])
-if #due == 0 then return {0, 0, tonumber(ARGV[3]), 0} end
+if #due == 0 then return {0, 0, 0, 0} end
 local names, last = {}, due[#due]
 for x = 1, #due, 2 do names[#names+1] = due[x] end
 local raw = redis.call('HMGET', KEYS[2], unpack(names))
