@@ -7,6 +7,7 @@
     │   ├── NotFound              404  no such resource, topic or number
     │   ├── NotOffered            405  a FHIR interaction that the hub does not offer (yet)
     │   ├── NotAcceptable         406  an answer format that is not served
+    │   ├── TooSlow               408  the body did not come in time
     │   ├── Conflict              409  somebody else changed it meanwhile
     │   ├── Gone                  410  it was deleted
     │   ├── PreconditionFailed    412  If-Match names another version
@@ -79,6 +80,10 @@ class NotOffered(Refused):
 
 class NotAcceptable(Refused):
     status, code = 406, "not-supported"
+
+
+class TooSlow(Refused):
+    status, code = 408, "timeout"
 
 
 class Conflict(Refused):

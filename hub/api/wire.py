@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -24,6 +25,7 @@ from hub.errors import (
     Overloaded,
     Refused,
     TooLarge,
+    TooSlow,
     Unauthorised,
     Unavailable,
     UnsupportedMediaType,
@@ -41,6 +43,8 @@ _NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?")
 _BODILESS = (204, 304)
 RETRY_AFTER_UNAVAILABLE = "2"
 RETRY_AFTER_NOT_TAKEN = "5"
+BODY_SECONDS = 30.0
+"""For a whole body: whoever sends it slower keeps others out (HUB_MAX_REQUESTS_IN_FLIGHT)."""
 
 
 class BodyRoom(Protocol):
@@ -180,7 +184,7 @@ def refused(problem: HubError, allow: str) -> Answer:
             answer.headers["Allow"] = allow
         if isinstance(problem, Unauthorised):
             answer.headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(problem, TooLarge):
+        if isinstance(problem, (TooLarge, TooSlow)):
             answer.headers["Connection"] = "close"
         return answer
     if isinstance(problem, Overloaded):
@@ -209,7 +213,7 @@ def internal_fault(problem: Exception) -> Answer:
 
 async def read_body(scope: Scope, receive: Receive, most: int, room: BodyRoom) -> bytes:
     """The whole request body. Raises TooLarge past ``most`` bytes, Full when there is no ``room`` for it among the
-    others, UnsupportedMediaType for a compressed one, Malformed when it breaks off.
+    others, TooSlow after BODY_SECONDS, UnsupportedMediaType for a compressed one, Malformed when it breaks off.
     """
     headers = headers_of(scope)
     if header(headers, b"content-encoding") not in ("", "identity"):
@@ -218,6 +222,14 @@ async def read_body(scope: Scope, receive: Receive, most: int, room: BodyRoom) -
     if announced.isdigit() and (len(announced) > len(str(most)) or int(announced) > most):
         raise TooLarge(f"the body is larger than {most} bytes")
     room.expect(int(announced) if announced.isdigit() else 0)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _chunks(receive, most, room)
+    except TimeoutError:
+        raise TooSlow(f"the body did not come within {BODY_SECONDS:.0f} s; send it again, or in parts") from None
+
+
+async def _chunks(receive: Receive, most: int, room: BodyRoom) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

@@ -13,26 +13,34 @@ import orjson
 import pytest
 
 from hub import opening
+from hub.api import wire
 from hub.app import Hub, create_app
 from hub.domain.versions import FhirVersion
 from hub.intake import changes
 from hub.intake.registry import Registry
 from hub.security.tokens import Guard
 from hub.store import pressure
+from hub.store.client import Store
 from hub.store.embedded import EmbeddedRedis
+from hub.store.keys import Layout
 from tests.api.builders import fresh_id, patient, subscribe, subscription
 from tests.api.harness import FHIR_JSON, Api, RunningHub, outcome_of, running_hub, snapshot, written_by_clients
 from tests.api.receiver import Inbox, Reply
 
 HEADERS = [(b"content-type", FHIR_JSON.encode())]
+BALLAST_BYTES = 32 * 1024 * 1024
 Start = Callable[..., Awaitable[RunningHub]]
 
 
 @pytest.fixture
 async def own_redis(tmp_path: Path) -> AsyncIterator[str]:
-    """A Redis whose memory this test may limit."""
+    """A Redis whose memory this test may limit: it holds so much that a percent of it is more than a few commands."""
     server = EmbeddedRedis(tmp_path / "redis")
-    yield await server.start()
+    url = await server.start()
+    other_database = Store(f"{url}?db=5", Layout())
+    await other_database.send(("SETRANGE", "ballast", BALLAST_BYTES, "x"))
+    await other_database.close()
+    yield url
     await server.stop()
 
 
@@ -126,6 +134,18 @@ async def test_bodies_have_so_many_bytes_together_and_what_does_not_fit_is_not_r
     assert (running.hub.admission.requests, running.hub.admission.bytes_held) == (0, 0)
 
 
+async def test_a_body_that_does_not_come_in_time_keeps_nobody_out(
+    start_hub: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "BODY_SECONDS", 0.05)
+    running = await start_hub(max_requests_in_flight=1)
+    before = await stored(running)
+    async with slow_request(running, b'{"resourceType":', b"") as going:
+        assert await going == 408
+        assert await stored(running) == before
+        assert (await running.api(FhirVersion.R5).post("Patient", patient())).status_code == 201
+
+
 async def test_a_redis_whose_memory_is_nearly_used_takes_no_changes_then_no_subscriptions_and_reads_go_on(
     start_alone: Start,
 ) -> None:
@@ -212,6 +232,7 @@ async def test_too_many_changes_that_wait_for_evaluation_keep_others_out(
 
     running = await start_hub(max_waiting_changes=1)
     api = running.api(FhirVersion.R5)
+    monkeypatch.setattr(Registry, "knows", lambda *_: False)
     monkeypatch.setattr(Registry, "refresh", never)  # evaluation stands still
     assert (await api.post("Patient", patient())).status_code == 201
     before = await stored(running)
