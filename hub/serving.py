@@ -74,6 +74,7 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
     parent = Parent(role.parent) if role.parent is not None else None
     hub = Hub(settings, dev=role.dev)
     try:
+        _keep_what_is_loaded()
         await _begin(hub)
         if role.api:
             guard, token = await hub.guard()
@@ -85,9 +86,9 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
         if token:
             _show(f"No HUB_TOKEN is set. This token was made now and is shown only this once:\n  {token}")
         drain = Drain(app)
-        open_to_all = asyncio.create_task(_read(hub))
-        await _serve_until_told(_Server(server_config(drain, settings)), listener, drain, parent, open_to_all)
-        open_to_all.cancel()
+        reading = asyncio.create_task(_read(hub))
+        await _serve_until_told(_Server(server_config(drain, settings)), listener, drain, parent, reading)
+        reading.cancel()
     finally:
         await hub.stop()
     return 0
@@ -103,8 +104,13 @@ async def _begin(hub: Hub) -> None:
 async def _read(hub: Hub) -> None:
     """Until the hub has read what it holds."""
     await hub.opening.done.wait()
+    _keep_what_is_loaded()
+
+
+def _keep_what_is_loaded() -> None:
+    """It stays: no later collection need look at it (decision 0010)."""
     gc.collect()
-    gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
+    gc.freeze()
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -142,7 +142,7 @@ class Settings(SettingsRules):
         1024, ge=1, description="FHIR requests that one process works on at the same time; more answer 503."
     )
     max_bodies_bytes: int = Field(
-        64 * 1024 * 1024,
+        32 * 1024 * 1024,
         ge=1024,
         description="Bytes of the bodies of all these requests together, at least one Bundle's; more answer 503.",
     )
