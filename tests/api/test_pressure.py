@@ -41,6 +41,9 @@ async def own_redis(tmp_path: Path) -> AsyncIterator[str]:
     await other_database.send(("SETRANGE", "ballast", BALLAST_BYTES, "x"))
     await other_database.close()
     yield url
+    async with asyncio.timeout(30):
+        while await server._connections() > 1:  # a server that others still use is left to them
+            await asyncio.sleep(0.02)
     await server.stop()
 
 
