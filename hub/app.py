@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 import hub
+from hub.api.admission import Admission
 from hub.api.basic import BasicRoutes
 from hub.api.bundles import BundleRoutes
 from hub.api.explaining import ExplainRoutes
@@ -65,10 +66,11 @@ from hub.intake.search_parameters import SearchParameterService
 from hub.intake.signing import SigningService
 from hub.intake.stopping import StopService
 from hub.intake.subscriptions import SubscriptionService
-from hub.intake.topics import Catalogue, TopicCompiler, load_shipped
+from hub.intake.topics import Catalogue, TopicCompiler
 from hub.intake.value_set_book import ValueSetBook
 from hub.intake.value_sets import load_value_sets
 from hub.offer import limits, mail_server, sender
+from hub.opening import Opening, begin
 from hub.readiness import readiness
 from hub.reading.definitions import DefinitionCache
 from hub.reading.events import EventReader
@@ -87,6 +89,7 @@ from hub.store.hosts import Hosts
 from hub.store.keys import Layout, Partition
 from hub.store.life import Life
 from hub.store.lives import Lives
+from hub.store.pressure import Pressure
 from hub.store.registry import Registry as RegistryLog
 from hub.store.relay import Relay
 from hub.store.secrets import Secrets
@@ -111,8 +114,8 @@ class Hub:
         self.source_base_urls = {version: settings.source_base_url_of(version) for version in FhirVersion}
         self.compiler = TopicCompiler(self.source_base_urls, ValueSetBook(load_value_sets(settings.valuesets_dir)))
         self.instance = Instance(settings.data_dir)
-        self._embedded = embedded_redis(settings)
-        url = self._embedded.url if self._embedded else settings.redis_url
+        self.embedded = embedded_redis(settings)
+        url = self.embedded.url if self.embedded else settings.redis_url
         self.store = Store(url, Layout(settings.partitions, settings.shards), confirmation(settings))
         self.watch = Watch(self.store, self.instance.notes, settings.durability, settings.accept_unverified_redis)
         self.sender = sender(settings)
@@ -134,7 +137,12 @@ class Hub:
         self.catalogue = Catalogue()
         value_sets = ValueSetReader(self.store, self.changes, self.compiler.value_sets)
         self.registry = Registry(self.catalogue, self.subscriptions, self.registry_log, self.compiler, value_sets)
+        self.opening = Opening(self.registry)
         self.reader = EventReader(self.changes, self.event_log)
+        self.pressure = Pressure(
+            self.store, self.agenda,
+            memory_percent=settings.redis_memory_percent, most_events=settings.max_waiting_events,
+        )  # fmt: skip
 
     def _wire_delivery(self) -> None:
         settings = self.settings
@@ -190,13 +198,17 @@ class Hub:
             for version, reverse in self.reverse_includes.items()
             for partition in layout.partitions_of(TENANT, version)
         }  # fmt: skip
-        self.intake = Intake(self.changes, Conditions(self.changes, layout), layout, self._accepted)
+        self.intake = Intake(self.changes, Conditions(self.changes, layout), layout, self._accepted, self.pressure)
         self.bundle_intake = BundleIntake(self.intake)
         self.limits = limits(self.settings)
+        self.admission = Admission(
+            self.opening.ready, most_requests=self.settings.max_requests_in_flight,
+            most_bytes=max(self.settings.max_bodies_bytes, self.settings.max_bundle_bytes),
+        )  # fmt: skip
         self.stops = StopService(Stops(self.store), self.subscriptions, Life(self.store), self._ring)
         self.subscription_service = SubscriptionService(
             self.registry, self.subscriptions, self.changes, layout, self.limits, self._check_endpoint,
-            self.worker.bell.ring, self.stops, draft_topics=self.settings.draft_topics,
+            self.worker.bell.ring, self.stops, self.pressure, draft_topics=self.settings.draft_topics,
         )  # fmt: skip
         self.bindings = BindingService(
             self.registry, self.subscriptions, self.sockets, seconds=self.settings.ws_token_ttl_seconds
@@ -238,31 +250,13 @@ class Hub:
             check_endpoint(channel.endpoint, self.sender.policy)
 
     async def start(self) -> None:
-        """Open the store, read what it holds, begin to work. Raises CannotStart."""
-        if self._embedded:
-            await self._embedded.start()
-        await self.store.until_it_answers()
-        await self.store.start(
-            durability=self.settings.durability, accept_unverified=self.settings.accept_unverified_redis
-        )
-        await self.watch.start()
-        load_shipped(self.catalogue, self.settings.topics_dir, self.compiler, [TENANT])
-        await self.registry.load()
-        await self.host_memory.recall()
-        await self.agenda.resume(range(self.store.layout.shards))
-        for partition, evaluator in self.evaluators.items():
-            self.supervisor.start(f"evaluator {partition}", evaluator.run)
-        if self._embedded:
-            self.supervisor.start("embedded Redis", self._embedded.watch)
-        for version, reverse in self.reverse_includes.items():
-            self.supervisor.start(f"reverse index {version}", reverse.run)
-        self.supervisor.start("sockets of other processes", self.relay.run)
-        self.supervisor.start("watch", self.watch.run)
-        self.supervisor.start("hints to other processes", self.hints.run)
-        self.supervisor.start("sockets", self.listening.watch)
-        self.supervisor.start("delivery", self.worker.run)
-        self.supervisor.start("janitor", self.janitor.run)
-        self.supervisor.start("host memory", self.host_memory.run)
+        """``begin``, and wait until everything works. Raises CannotStart."""
+        await self.begin()
+        await self.opening.done.wait()
+
+    async def begin(self) -> None:
+        """Open the store, deliver what is due; the rest begins when the Subscriptions are read. Raises CannotStart."""
+        await begin(self, TENANT)
 
     async def stop(self) -> None:
         """Let attempts in flight finish, give the partitions back, close the store."""
@@ -272,8 +266,8 @@ class Hub:
         await self.email.aclose()
         await self.store.close()
         self.watch.save()
-        if self._embedded:
-            await self._embedded.stop()
+        if self.embedded:
+            await self.embedded.stop()
         self.instance.release()
 
     async def guard(self) -> tuple[Guard, str]:
@@ -334,6 +328,7 @@ class Hub:
 
         return FhirServer(
             guard, resource_routes, rooms, metadata, self.settings.base_url_of, self.settings.max_body_bytes,
+            self.admission,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@
     │   ├── NotFound              404  no such resource, topic or number
     │   ├── NotOffered            405  a FHIR interaction that the hub does not offer (yet)
     │   ├── NotAcceptable         406  an answer format that is not served
+    │   ├── TooSlow               408  the body did not come in time
     │   ├── Conflict              409  somebody else changed it meanwhile
     │   ├── Gone                  410  it was deleted
     │   ├── PreconditionFailed    412  If-Match names another version
@@ -14,7 +15,9 @@
     │   ├── UnsupportedMediaType  415  a body format that is not read
     │   └── Unprocessable         422  well-formed, but the hub cannot do it exactly
     ├── Overloaded           the hub protects what it has accepted: ask again later (429)
+    │   └── Full                  this process has all it can hold, or is not ready yet: another may take it (503)
     ├── Unavailable          the store did not answer: nothing is confirmed (503)
+    │   └── NotTaken              the store refused it as it stood: it was not carried out (503)
     ├── Fenced               another process took over; what was being done here is void
     └── CannotStart          bad settings or an unfit Redis: the process ends with the reason
         └── Away                  Redis does not answer: started again later, it may go well
@@ -79,6 +82,10 @@ class NotAcceptable(Refused):
     status, code = 406, "not-supported"
 
 
+class TooSlow(Refused):
+    status, code = 408, "timeout"
+
+
 class Conflict(Refused):
     status, code = 409, "conflict"
 
@@ -106,13 +113,25 @@ class Unprocessable(Refused):
 class Overloaded(HubError):
     """Too much is waiting; the request was not taken. ``retry_after_seconds`` goes into the answer."""
 
+    status = 429
+
     def __init__(self, reason: str, retry_after_seconds: int = 1) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__(reason)
 
 
+class Full(Overloaded):
+    """What is full belongs to this process: another one of the same hub may still have room."""
+
+    status = 503
+
+
 class Unavailable(HubError):
     """The store did not answer or did not confirm: the work may or may not stand."""
+
+
+class NotTaken(Unavailable):
+    """The store, or the way to it, is full: this command was not carried out. The message says what to do."""
 
 
 class Fenced(HubError):

@@ -74,9 +74,8 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
     parent = Parent(role.parent) if role.parent is not None else None
     hub = Hub(settings, dev=role.dev)
     try:
-        await _start(hub)
-        gc.collect()
-        gc.freeze()  # what was loaded stays: no later collection need look at it (decision 0010)
+        _keep_what_is_loaded()
+        await _begin(hub)
         if role.api:
             guard, token = await hub.guard()
             app = create_app(hub, guard)
@@ -87,17 +86,31 @@ async def _serve_alone(settings: Settings, role: Role, listener: socket.socket) 
         if token:
             _show(f"No HUB_TOKEN is set. This token was made now and is shown only this once:\n  {token}")
         drain = Drain(app)
-        await _serve_until_told(_Server(server_config(drain, settings)), listener, drain, parent)
+        reading = asyncio.create_task(_read(hub))
+        await _serve_until_told(_Server(server_config(drain, settings)), listener, drain, parent, reading)
+        reading.cancel()
     finally:
         await hub.stop()
     return 0
 
 
-async def _start(hub: Hub) -> None:
+async def _begin(hub: Hub) -> None:
     try:
-        await hub.start()
+        await hub.begin()
     except Unavailable as problem:  # it went away in the middle
         raise Away(str(problem)) from problem
+
+
+async def _read(hub: Hub) -> None:
+    """Until the hub has read what it holds."""
+    await hub.opening.done.wait()
+    _keep_what_is_loaded()
+
+
+def _keep_what_is_loaded() -> None:
+    """It stays: no later collection need look at it (decision 0010)."""
+    gc.collect()
+    gc.freeze()
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
@@ -129,9 +142,12 @@ class _Server(uvicorn.Server):
 
 
 async def _serve_until_told(
-    server: uvicorn.Server, listener: socket.socket, drain: Drain, parent: Parent | None
+    server: uvicorn.Server, listener: socket.socket, drain: Drain, parent: Parent | None, read: asyncio.Task[None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second one does not wait for open requests."""
+    """Serve until SIGTERM or SIGINT; a second one does not wait for open requests.
+
+    Alone, it answers for its health from the beginning. Beside others it leaves the socket to them until it is ready.
+    """
     loop, told = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
@@ -141,11 +157,14 @@ async def _serve_until_told(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(told.wait())
     if parent:
         parent.when_gone(end)
+        await asyncio.wait({read, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if told.is_set():
+            return
         parent.ready()
-    waiting = asyncio.create_task(told.wait())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not serving.done():

@@ -8,36 +8,21 @@ it complete.
 from __future__ import annotations
 
 import os
-import re
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, SecretStr, ValidationError
 
 from hub.domain.delivery import RetryPolicy
-from hub.domain.mail import read_address
 from hub.domain.versions import FhirVersion
 from hub.errors import CannotStart
-
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-CONFIG_VARIABLE = "HUB_CONFIG"
-_ORIGIN = re.compile(r"\*|null|https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?:[0-9]+|\*))?")
+from hub.settings_rules import CONFIG_VARIABLE, LOOPBACK, SettingsRules, listed
 
 
-class Settings(BaseSettings):
+class Settings(SettingsRules):
     """One frozen record, made once at the start."""
-
-    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -141,6 +126,26 @@ class Settings(BaseSettings):
     max_bundle_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest Bundle, bytes.")
     max_event_copy_bytes: int = Field(65_536, ge=0, description="Largest held body that an event copies, bytes.")
     max_waiting_changes: int = Field(100_000, ge=1, description="Changes that may wait to be judged; more answer 429.")
+    max_waiting_events: int = Field(
+        20_000_000,
+        ge=1,
+        description="Events that may wait for delivery, of all Subscriptions; with more, changes answer 429.",
+    )
+    redis_memory_percent: int = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Percent of its maxmemory (without one: of its machine's memory) that Redis may use; with more, "
+        "changes answer 429, and new Subscriptions do from half of the rest on.",
+    )
+    max_requests_in_flight: int = Field(
+        1024, ge=1, description="FHIR requests that one process works on at the same time; more answer 503."
+    )
+    max_bodies_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of the bodies of all these requests together, at least one Bundle's; more answer 503.",
+    )
     max_attempts_in_flight: int = Field(256, ge=1, description="Delivery attempts at the same time in one process.")
     ws_token_ttl_seconds: int = Field(
         60, ge=1, le=3600, description="How long a websocket binding token can be redeemed, seconds."
@@ -166,104 +171,17 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(10, ge=0, description="How long a stop waits for attempts in flight, seconds.")
     log: Literal["text", "json"] = Field("text", description="Form of log lines on standard error.")
 
-    @field_validator("base_url", "source_base_url", "source_base_url_r4", "source_base_url_r4b", "source_base_url_r5")
-    @classmethod
-    def _absolute_without_trailing_slash(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must be an absolute http or https URL")
-        return url.rstrip("/")
-
-    @field_validator("topics_dir", "valuesets_dir", mode="before")
-    @classmethod
-    def _empty_is_none(cls, folder: Any) -> Any:
-        return folder or None
-
-    @field_validator("topics_dir", "valuesets_dir")
-    @classmethod
-    def _existing_folder(cls, folder: Path | None) -> Path | None:
-        if folder is not None and not folder.is_dir():
-            raise ValueError("is not a folder")
-        return folder
-
-    @field_validator("token")
-    @classmethod
-    def _tokens_that_fit_a_header(cls, token: SecretStr) -> SecretStr:
-        if not all(
-            text.isascii() and text.isprintable() and " " not in text for text in _listed(token.get_secret_value())
-        ):
-            raise ValueError("tokens are printable ASCII without spaces")
-        return token
-
-    @field_validator("smtp_host")
-    @classmethod
-    def _bare_host(cls, host: str) -> str:
-        if host and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", host):
-            raise ValueError("must be a host name or an address, without port and brackets")
-        return host
-
-    @field_validator("smtp_tls")
-    @classmethod
-    def _plain_on_loopback_only(cls, tls: str, info: ValidationInfo) -> str:
-        host = info.data.get("smtp_host", "")
-        if host and tls == "off" and not _is_loopback(host):
-            raise ValueError(f"off is for a mail server on this machine only; {host} is none: use starttls or tls")
-        return tls
-
-    @field_validator("smtp_password")
-    @classmethod
-    def _belongs_to_a_user(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        if bool(password.get_secret_value()) != bool(info.data.get("smtp_user")):
-            raise ValueError("HUB_SMTP_USER and HUB_SMTP_PASSWORD belong together: set both or none")
-        return password
-
-    @field_validator("email_from")
-    @classmethod
-    def _one_address(cls, address: str, info: ValidationInfo) -> str:
-        if address:
-            return read_address(address)
-        if info.data.get("smtp_host"):
-            raise ValueError("say which address mails come from, such as hub@example.org")
-        return address
-
-    @field_validator("message_event")
-    @classmethod
-    def _system_and_code(cls, event: str) -> str:
-        if event and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-{}~]+\|[!-{}~]+", event):
-            raise ValueError("must be system|code, such as http://example.org/events|notification")
-        return event
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins_as_browsers_write_them(cls, written: str) -> str:
-        wrong = [each for each in _listed(written) if not _ORIGIN.fullmatch(each)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is no origin; write https://host, with :port or :* if need be, null or *")
-        return written
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        dotenv = DotEnvSettingsSource(settings_cls, env_file=".env", env_prefix="HUB_")
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get(CONFIG_VARIABLE))
-        return init_settings, env_settings, dotenv, toml
-
     @property
     def tokens(self) -> tuple[str, ...]:
-        return tuple(_listed(self.token.get_secret_value()))
+        return tuple(listed(self.token.get_secret_value()))
 
     @property
     def egress_allowed(self) -> tuple[str, ...]:
-        return tuple(_listed(self.egress_allow))
+        return tuple(listed(self.egress_allow))
 
     @property
     def origins_allowed(self) -> tuple[str, ...]:
-        return tuple(_listed(self.allowed_origins))
+        return tuple(listed(self.allowed_origins))
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -336,14 +254,3 @@ def _check_names() -> None:
 def _told(error: Any) -> str:
     name = "HUB_" + "_".join(str(part) for part in error["loc"]).upper()
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def _listed(text: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in text.split(",")) if part]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in LOOPBACK

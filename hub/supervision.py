@@ -24,6 +24,10 @@ class Supervisor:
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._run(name, work), name=name))
 
+    def start_once(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Until it has ended well."""
+        self._tasks.append(asyncio.create_task(self._run_once(name, work), name=name))
+
     async def stop(self) -> None:
         """Cancel every worker until it has ended: a library below may swallow a cancellation and go on."""
         pending = set(self._tasks)
@@ -34,9 +38,19 @@ class Supervisor:
 
     async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            try:
-                await work()
-            except Exception:  # whatever it is: without this worker events would wait for ever, in silence
-                log.exception("a worker failed and begins anew", extra={"worker": name})
+            await self._ended_well(name, work)
             self.restarts[name] += 1
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _run_once(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        while not await self._ended_well(name, work):
+            self.restarts[name] += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _ended_well(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await work()
+        except Exception:  # whatever it is: without this worker events would wait for ever, in silence
+            log.exception("a worker failed and begins anew", extra={"worker": name})
+            return False
+        return True

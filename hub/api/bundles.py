@@ -168,5 +168,5 @@ def _entry(exchange: Exchange, result: EntryResult) -> Mapping[str, Any]:
 
 def _refusal(problem: Refused | Overloaded) -> dict[str, Any]:
     if isinstance(problem, Overloaded):
-        return {"status": "429", "outcome": operation_outcome([Issue("throttled", str(problem))])}
+        return {"status": str(problem.status), "outcome": operation_outcome([Issue("throttled", str(problem))])}
     return {"status": str(problem.status), "outcome": operation_outcome(problem.issues)}

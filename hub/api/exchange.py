@@ -8,7 +8,16 @@ from typing import Any
 from starlette.types import Receive, Scope
 
 from hub.api.address import Address
-from hub.api.wire import Preference, asks_for_text, check_accept, check_content_type, header, headers_of, read_body
+from hub.api.wire import (
+    BodyRoom,
+    Preference,
+    asks_for_text,
+    check_accept,
+    check_content_type,
+    header,
+    headers_of,
+    read_body,
+)
 from hub.beside import beside
 from hub.errors import Malformed, NotFound
 from hub.fhir.definitions import definitions
@@ -26,7 +35,14 @@ class Exchange:
     """What routes ask of a request. Nothing of the body is read before ``body`` is called."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, address: Address, principal: str, base_url: str, most_bytes: int
+        self,
+        scope: Scope,
+        receive: Receive,
+        address: Address,
+        principal: str,
+        base_url: str,
+        most_bytes: int,
+        room: BodyRoom,
     ) -> None:
         self.address = address
         self.principal = principal
@@ -39,6 +55,7 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._most_bytes = most_bytes
+        self._room = room
         self._raw: bytes | None = None
         self.takes_text = address.operation == "explain" and asks_for_text(self.headers, self.query)
         """The answer is for people: text/plain was asked for where it is offered."""
@@ -77,7 +94,7 @@ class Exchange:
         if self.media_type not in also:
             check_content_type(self.headers, self.address.base)
         if self._raw is None:
-            self._raw = await read_body(self._scope, self._receive, most_bytes or self._most_bytes)
+            self._raw = await read_body(self._scope, self._receive, most_bytes or self._most_bytes, self._room)
         return self._raw
 
     async def definition(self) -> bytes:
@@ -86,7 +103,7 @@ class Exchange:
 
     async def optional_body(self) -> dict[str, Any] | None:
         """The resource of a POSTed operation; None when nothing was sent."""
-        raw = await read_body(self._scope, self._receive, self._most_bytes)
+        raw = await read_body(self._scope, self._receive, self._most_bytes, self._room)
         if not raw:
             return None
         check_content_type(self.headers, self.address.base)

@@ -9,6 +9,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from hub.api.address import Address, read_address
+from hub.api.admission import Admission
 from hub.api.exchange import Exchange
 from hub.api.wire import Answer, header, headers_of, internal_fault, refused
 from hub.domain.versions import FhirVersion
@@ -41,6 +42,7 @@ class FhirServer:
     metadata: Callable[[FhirVersion], Awaitable[Answer]]
     base_url: Callable[[FhirVersion], str]
     most_bytes: int
+    admission: Admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._answer(scope, receive)
@@ -53,12 +55,13 @@ class FhirServer:
         try:
             principal = "" if _is_open(scope) else self.guard.principal(header(headers_of(scope), b"authorization"))
             address = read_address(scope["path"])
-            base_url = self.base_url(address.base)
-            exchange = Exchange(scope, receive, address, principal, base_url, self.most_bytes)
-            if address.is_metadata:
-                return await self._metadata(exchange)
-            room = self.rooms.get(address.type, self.resources)
-            return await room.answer(exchange)
+            async with self.admission.visit() as visit:
+                base_url = self.base_url(address.base)
+                exchange = Exchange(scope, receive, address, principal, base_url, self.most_bytes, visit)
+                if address.is_metadata:
+                    return await self._metadata(exchange)
+                room = self.rooms.get(address.type, self.resources)
+                return await room.answer(exchange)
         except HubError as problem:
             return refused(problem, _allowed(address, scope["method"]))
         except Exception as problem:  # noqa: BLE001 the last line: whatever it is, the caller gets an answer, the log the reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,9 +21,11 @@ from hub.errors import (
     Malformed,
     NotAcceptable,
     NotOffered,
+    NotTaken,
     Overloaded,
     Refused,
     TooLarge,
+    TooSlow,
     Unauthorised,
     Unavailable,
     UnsupportedMediaType,
@@ -38,6 +42,19 @@ _JSON_FORMATS = {"json", *_JSON_TYPES}
 _NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?")
 _BODILESS = (204, 304)
 RETRY_AFTER_UNAVAILABLE = "2"
+RETRY_AFTER_NOT_TAKEN = "5"
+BODY_SECONDS = 30.0
+"""For a whole body: whoever sends it slower keeps others out (HUB_MAX_REQUESTS_IN_FLIGHT)."""
+
+
+class BodyRoom(Protocol):
+    """Where the bytes of a request's body are counted until it is answered."""
+
+    def expect(self, size: int) -> None:
+        """So many will come. Raises Full when they would not fit now."""
+
+    def take(self, size: int) -> None:
+        """So many came. Raises Full when they do not fit any more."""
 
 
 @dataclass(slots=True)
@@ -167,17 +184,23 @@ def refused(problem: HubError, allow: str) -> Answer:
             answer.headers["Allow"] = allow
         if isinstance(problem, Unauthorised):
             answer.headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(problem, TooLarge):
+        if isinstance(problem, (TooLarge, TooSlow)):
             answer.headers["Connection"] = "close"
         return answer
     if isinstance(problem, Overloaded):
-        issue = Issue("throttled", str(problem))
-        return Answer(429, write_json(operation_outcome([issue])), {"Retry-After": str(problem.retry_after_seconds)})
+        return _later(problem.status, Issue("throttled", str(problem)), str(problem.retry_after_seconds))
+    if isinstance(problem, NotTaken):
+        log.error("the store refused a command", extra={"reason": str(problem)})
+        return _later(503, Issue("transient", f"{problem}; it was not carried out: repeat it"), RETRY_AFTER_NOT_TAKEN)
     if isinstance(problem, Unavailable):
         log.error("a request could not be confirmed", extra={"reason": str(problem)})
         issue = Issue("transient", "the store did not confirm this in time; whether it stands is unknown: repeat it")
-        return Answer(503, write_json(operation_outcome([issue])), {"Retry-After": RETRY_AFTER_UNAVAILABLE})
+        return _later(503, issue, RETRY_AFTER_UNAVAILABLE)
     return internal_fault(problem)
+
+
+def _later(status: int, issue: Issue, seconds: str) -> Answer:
+    return Answer(status, write_json(operation_outcome([issue])), {"Retry-After": seconds})
 
 
 def internal_fault(problem: Exception) -> Answer:
@@ -188,14 +211,25 @@ def internal_fault(problem: Exception) -> Answer:
     return Answer(500, write_json(operation_outcome([issue])))
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """The whole request body. Raises TooLarge past ``most`` bytes, Malformed for a compressed one."""
+async def read_body(scope: Scope, receive: Receive, most: int, room: BodyRoom) -> bytes:
+    """The whole request body. Raises TooLarge past ``most`` bytes, Full when there is no ``room`` for it among the
+    others, TooSlow after BODY_SECONDS, UnsupportedMediaType for a compressed one, Malformed when it breaks off.
+    """
     headers = headers_of(scope)
     if header(headers, b"content-encoding") not in ("", "identity"):
         raise UnsupportedMediaType("compressed bodies are not read; send it without Content-Encoding")
     announced = header(headers, b"content-length").lstrip("0")
     if announced.isdigit() and (len(announced) > len(str(most)) or int(announced) > most):
         raise TooLarge(f"the body is larger than {most} bytes")
+    room.expect(int(announced) if announced.isdigit() else 0)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _chunks(receive, most, room)
+    except TimeoutError:
+        raise TooSlow(f"the body did not come within {BODY_SECONDS:.0f} s; send it again, or in parts") from None
+
+
+async def _chunks(receive: Receive, most: int, room: BodyRoom) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -206,6 +240,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         size += len(chunk)
         if size > most:
             raise TooLarge(f"the body is larger than {most} bytes")
+        room.take(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)

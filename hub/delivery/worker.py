@@ -44,7 +44,8 @@ class DeliveryWorker:
 
     @property
     def has_room(self) -> bool:
-        waiting = len(self._attempts) - self._round.turns.taken
+        settled = sum(map(len, self._settlements.values()))
+        waiting = len(self._attempts) + settled - self._round.turns.taken
         room = self._round.turns.room(self._most_in_flight) > 0
         able = self._round.standing_in.is_alive and not self._stopping
         return able and room and waiting < self._most_in_flight * MOST_WAITING_PER_TURN

@@ -43,6 +43,12 @@ def read_json(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def read_kept_json(raw: str | bytes) -> dict[str, Any]:
+    """What was read strictly, or written by the hub, before it was stored; decimals are floats."""
+    kept: dict[str, Any] = orjson.loads(raw)
+    return kept
+
+
 def read_json_array(raw: bytes) -> list[Any]:
     """The JSON array in ``raw``, read as strictly as ``read_json`` reads an object. Raises Malformed."""
     value = _read_strictly(raw)

@@ -51,6 +51,8 @@ class Limits:
     min_heartbeat_seconds: int = 10
     max_heartbeat_seconds: int = 86_400
     max_count: int = 1000
+    was_checked: bool = False
+    """Structure and extensions were checked when it was accepted, and are not again: that is half of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class SubscriptionChecks:
     def begin(cls, resource: Json, version: FhirVersion, limits: Limits) -> SubscriptionChecks:
         """Check the structure and refuse modifiers. Raises Malformed when it is no Subscription at all."""
         require_resource_type(resource, ROOT)
-        problems = Problems(structural_issues(resource, version))
-        refuse_modifiers(resource, ROOT, problems)
+        problems = Problems(() if limits.was_checked else structural_issues(resource, version))
+        if not limits.was_checked:
+            refuse_modifiers(resource, ROOT, problems)
         return cls(version, limits, problems)
 
     def status(self, resource: Json) -> Status:
@@ -215,7 +218,7 @@ class SubscriptionChecks:
 
         ``known`` has the allowed URLs by element. Extensions of other publishers are kept and ignored.
         """
-        for path, url in _extensions(resource, ROOT):
+        for path, url in () if self.limits.was_checked else _extensions(resource, ROOT):
             if _GOVERNED_EXTENSION.match(url) and url not in known.get(path, frozenset()):
                 self.problems.add("extension", f"{path}.extension('{url}')", _where_to_write(url, known))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hub.beside import beside
 from hub.domain.change import ChangeId, Interaction, Resource, ResourceKey
 from hub.domain.versions import FhirVersion
-from hub.errors import Gone, NotFound, PreconditionFailed, Refused, Unavailable
+from hub.errors import Full, Gone, NotFound, PreconditionFailed, Refused, Unavailable
 from hub.fhir.splice import with_meta
 from hub.intake.conditions import Condition, Conditions, settled
 from hub.intake.offers import (
@@ -34,8 +34,11 @@ from hub.reading.events import shown
 from hub.store.acceptance import Accepted, Code, Offer, Transacted, Whole
 from hub.store.changes import MOST_PER_ACCEPT, NO_PREVIOUS, Changes, Entry
 from hub.store.keys import Layout, Partition
+from hub.store.pressure import Pressure
 
 Query = Sequence[tuple[str, str]]
+MOST_QUEUED = 4096
+"""Changes that wait for the write before theirs; their bytes are counted as those of bodies (HUB_MAX_BODIES_BYTES)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,18 @@ class Intake:
     """Accepts changes of ordinary resources. ``accepted`` is called with the partition after each batch."""
 
     def __init__(
-        self, changes: Changes, conditions: Conditions, layout: Layout, accepted: Callable[[Partition], None]
+        self,
+        changes: Changes,
+        conditions: Conditions,
+        layout: Layout,
+        accepted: Callable[[Partition], None],
+        pressure: Pressure,
     ) -> None:
         self._changes = changes
         self._conditions = conditions
         self._layout = layout
         self._accepted = accepted
+        self._pressure = pressure
         self._queues: dict[Partition, list[tuple[Offer, asyncio.Future[Accepted]]]] = {}
         self._senders: dict[Partition, asyncio.Task[None]] = {}
 
@@ -207,7 +216,8 @@ class Intake:
         return await self._conditions.find(key.tenant, key.base, key.type, query, where)
 
     async def write(self, offer: Offer) -> Stored:
-        """Make one offer durable. Raises what stands in its way."""
+        """Make one offer durable. Raises what stands in its way, also Overloaded."""
+        self._pressure.refuse_change()
         if offer.condition and self._layout.partitions > 1:  # it is looked up in all of them: an atomic step of its own
             accepted = (await self._changes.transact({"": offer})).answers[""]
         else:
@@ -220,8 +230,10 @@ class Intake:
     ) -> dict[str, Stored]:
         """All or none, in one atomic step (ruling 26); offers and results go by the element that each came from.
 
-        Raises what stands in the way of the first that cannot be. A repeat is told what the first one was told.
+        Raises what stands in the way of the first that cannot be, also Overloaded. A repeat is told what the first one
+        was told.
         """
+        self._pressure.refuse_change()
         done = await self._changes.transact(offers, self._whole(tenant, base, repeatable))
         if done.fingerprint:
             return await self._told(tenant, base, done, repeatable)
@@ -299,7 +311,10 @@ class Intake:
     async def _enqueue(self, offer: Offer) -> Accepted:
         partition = self._layout.partition_of(offer.key)
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(partition, []).append((offer, answer))
+        queue = self._queues.setdefault(partition, [])
+        if len(queue) >= MOST_QUEUED:
+            raise Full(f"{MOST_QUEUED} changes of this base wait in this process to be written, the most that may")
+        queue.append((offer, answer))
         if partition not in self._senders:
             self._senders[partition] = asyncio.create_task(self._send(partition))
         return await answer

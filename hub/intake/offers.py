@@ -239,7 +239,10 @@ def refuse(offer: Offer, accepted: Accepted) -> None:
     reference = offer.key.reference
     match accepted.code:
         case Code.BUSY:
-            raise Overloaded("too many accepted changes wait for evaluation; send it again", RETRY_AFTER_SECONDS)
+            raise Overloaded(
+                "as many accepted changes wait for evaluation as may (HUB_MAX_WAITING_CHANGES); send it again",
+                RETRY_AFTER_SECONDS,
+            )
         case Code.REUSED:
             raise reused()
         case Code.CONFLICT if offer.derived:

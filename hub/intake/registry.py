@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 
 Compiled = tuple[CompiledTopic, CompiledFilters]
 
-TAKEN_IN_AT_ONCE = 20
-"""Compiled in one go, each in some hundred microseconds: then others of this process have their turn."""
+TAKEN_IN_AT_ONCE = 5
+"""Compiled in one go, each in some hundred microseconds: then deliveries, which need many turns, have theirs."""
 
 
 class Registry:
@@ -74,6 +74,8 @@ class Registry:
         self._topics = TopicReader(catalogue, registry_log, compiler)
         self._value_sets = value_sets
         self._asking = ValueSetUsers()
+        self.read_so_far, self.to_read = 0, 0
+        """Of the Subscriptions that are or were, while ``load`` reads them."""
         self._seen = "0-0"
         self._reading = asyncio.Lock()
         """One reader at a time: an older answer must not overwrite a newer one."""
@@ -96,8 +98,10 @@ class Registry:
         topics = {*await self._log.names(NewsKind.TOPIC), *self.catalogue.own_names(), *self.unusable_topics}
         for name in topics:
             await self._read_topic(name)
+        self.read_so_far, self.to_read = 0, await self._subscriptions.count()
         async for names in self._subscriptions.names():
             await self._read_subscriptions(names)
+            self.read_so_far += len(names)
         self._seen = newest  # not before everything was read: who is interrupted begins anew
         self._value_sets.told()
 

@@ -36,6 +36,7 @@ from hub.reading.definitions import read_definition
 from hub.store.changes import Changes
 from hub.store.conditional_write import WriteCode
 from hub.store.keys import Layout
+from hub.store.pressure import Pressure
 from hub.store.subscriptions import Definition, Record, Subscriptions
 
 MOST_TRIES = 20
@@ -67,6 +68,7 @@ class SubscriptionService:
         check_endpoint: Callable[[Subscription], None],
         written: Callable[[], None],
         stops: StopService,
+        pressure: Pressure,
         *,
         draft_topics: bool,
     ) -> None:
@@ -78,6 +80,7 @@ class SubscriptionService:
         self._check_endpoint = check_endpoint
         self._written = written
         self._stops = stops
+        self._pressure = pressure
         self._draft_topics = draft_topics
 
     async def register(
@@ -88,6 +91,7 @@ class SubscriptionService:
         ``fingerprint`` is that of a request whose repeat can be recognised (ruling 25).
         """
         subscription = dialect(key.base).read_subscription(resource, self._limits)
+        self._pressure.refuse_subscription()
         warnings = await self._check(key, subscription)
         named = key if key.id else SubscriptionKey(key.tenant, key.base, new_id())
         status = Status.OFF if subscription.status is Status.OFF else started(subscription)

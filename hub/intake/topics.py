@@ -108,8 +108,10 @@ class Catalogue:
         if version:
             return next((each.reason for each in meant if each.topic.version == version), "")
         aside = max(meant, key=lambda each: _preference(each.topic), default=None)
+        if aside is None:
+            return ""
         found = self.find(tenant, base, canonical)
-        if aside is None or (found and _preference(found.topic) > _preference(aside.topic)):
+        if found and _preference(found.topic) > _preference(aside.topic):
             return ""
         return aside.reason
 

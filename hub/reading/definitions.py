@@ -8,7 +8,7 @@ from hub.domain.subscription import Subscription, SubscriptionKey
 from hub.domain.versions import FhirVersion
 from hub.errors import Gone, HubError, NotFound
 from hub.fhir.dialects import dialect
-from hub.fhir.json import read_json
+from hub.fhir.json import read_kept_json
 from hub.fhir.subscriptions import Limits
 from hub.store.subscriptions import Definition, Record, Subscriptions
 
@@ -28,13 +28,14 @@ ACCEPTED = Limits(
     min_heartbeat_seconds=1,
     max_heartbeat_seconds=10**9,
     max_count=10**6,
+    was_checked=True,
 )
 """Values were clamped when they were accepted: they hold as they stand, whatever today's limits are."""
 
 
 def read_definition(base: FhirVersion, definition: Definition) -> Subscription:
     """The Subscription of a stored definition."""
-    return dialect(base).read_subscription(read_json(definition.resource.encode()), ACCEPTED)
+    return dialect(base).read_subscription(read_kept_json(definition.resource), ACCEPTED)
 
 
 async def living(subscriptions: Subscriptions, key: SubscriptionKey) -> tuple[Record, Definition]:

@@ -11,8 +11,9 @@ import time
 from typing import Any
 
 from redis.asyncio.client import PubSub
+from redis.exceptions import OutOfMemoryError
 
-from hub.errors import Away, CannotStart, Unavailable
+from hub.errors import Away, CannotStart, NotTaken, Unavailable
 from hub.store.confirmation import MARK, Confirmation
 from hub.store.fitness import REPLICATION, settings_calls, unfit_role, unfit_settings, wanted_settings
 from hub.store.keys import LAYOUT_KEY, Layout
@@ -39,14 +40,15 @@ class Store:
     async def send(self, *commands: Command) -> list[Any]:
         """Send commands in one write and return their replies in order.
 
-        Raises Unavailable when Redis does not answer, or answers any of them with an error.
+        Raises Unavailable when Redis does not answer, or answers any of them with an error; NotTaken when it has no
+        room for the first of them, the one that decides.
         """
         replies = await self._lanes.send(commands)
-        for reply in replies:
+        for place, reply in enumerate(replies):
             if isinstance(reply, Unavailable):
                 raise reply
             if isinstance(reply, Exception):
-                raise Unavailable(f"Redis refused: {reply}") from reply
+                raise _refusal(reply, decides=place == 0) from reply
         return replies
 
     async def start(self, *, durability: str, accept_unverified: bool) -> None:
@@ -117,6 +119,15 @@ class Store:
 
     async def close(self) -> None:
         await self._lanes.close()
+
+
+def _refusal(reply: Exception, *, decides: bool) -> Unavailable:
+    """Redis looks at its memory and its disk before a script writes anything: one that is refused has done nothing."""
+    if decides and isinstance(reply, OutOfMemoryError):
+        return NotTaken("Redis has used all the memory that its maxmemory allows")
+    if decides and str(reply).startswith("MISCONF"):
+        return NotTaken("Redis cannot write to its disk, and takes nothing until it can")
+    return Unavailable(f"Redis refused: {reply}")
 
 
 def _text(value: Any) -> str:

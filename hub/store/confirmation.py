@@ -16,8 +16,9 @@ from hub.store.keys import CONFIRMATION_KEY
 from hub.store.scripts import DIGESTS, Command
 
 READS = frozenset({
-    "CLIENT", "CONFIG", "EXISTS", "GET", "HGET", "HGETALL", "HLEN", "HMGET", "HSCAN", "INFO", "LLEN", "LRANGE", "PING",
-    "PUBLISH", "SCRIPT", "TIME", "XLEN", "XRANGE", "XREVRANGE", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE",
+    "CLIENT", "CONFIG", "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HSCAN", "INFO", "LLEN",
+    "LRANGE", "PING", "PUBLISH", "SCRIPT", "TIME", "XLEN", "XRANGE", "XREVRANGE", "ZRANGE", "ZRANGEBYLEX",
+    "ZRANGEBYSCORE",
 })  # fmt: skip
 """Commands after which nothing is to be confirmed; whatever else there is counts as a write."""
 READING_SCRIPTS = frozenset(DIGESTS[name] for name in ("history", "read", "references", "version"))

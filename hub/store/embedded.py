@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 OLDEST_USABLE = (7, 0)
 LAST_RESORT = Path("/tmp")
 LONGEST_SOCKET_PATH = 90  # unix socket paths end at about 104 bytes
-START_SECONDS = 30.0  # a large append-only file takes a while to read
+START_SECONDS = 30.0
+"""Without a sign of life; one that says that it reads its append-only file is waited for."""
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 1.0
 FAREWELL_SECONDS = 0.5
@@ -125,10 +126,12 @@ class EmbeddedRedis:
 
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + START_SECONDS
-        while await self._say("PING") != b"+PONG\r\n":  # while it reads its file it answers -LOADING
+        while (said := await self._say("PING")) != b"+PONG\r\n":
             if self._process and self._process.poll() is not None:
                 raise CannotStart(f"the embedded Redis ended at once; its log is {self._data_dir / 'redis.log'}")
-            if asyncio.get_running_loop().time() > deadline:
+            if said and said.startswith(b"-LOADING"):  # it reads its file, which may be large
+                deadline = asyncio.get_running_loop().time() + START_SECONDS
+            elif asyncio.get_running_loop().time() > deadline:
                 raise CannotStart(f"the embedded Redis did not answer within {START_SECONDS:.0f} s")
             await asyncio.sleep(0.01)
 

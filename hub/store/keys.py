@@ -13,7 +13,7 @@ script stays in one slot of a Redis Cluster. Both counts are fixed at the first 
 | ``{P}:i:…`` | string PX | idempotency record |
 | ``{P}:ids`` | zset | ``token id`` of each living resource that carries an identifier |
 | ``{P}:rid`` | hash | Type/id -> its identifier tokens |
-| ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``) |
+| ``{dK}:m`` | hash | Subscription -> packed record (``lua/record.lua``); '' -> how many events wait |
 | ``{dK}:live`` | hash | process -> its newest sign of life (``lives.py``) |
 | ``{dK}:begun`` | hash | process -> ``fence Subscription`` of each attempt that it had begun by then, a line each |
 | ``{dK}:due`` | zset | Subscription -> ms of its next duty: the agenda |

@@ -20,7 +20,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from hub.errors import Unavailable
+from hub.errors import NotTaken, Unavailable
 from hub.store.confirmation import Confirmation
 from hub.store.connections import Connections
 from hub.store.exchange import Exchange
@@ -29,6 +29,8 @@ from hub.store.witness import Witness
 
 LANES = 4
 MOST_COMMANDS_PER_WRITE = 256
+MOST_WAITING = 20_000
+"""Calls that wait for a lane. Requests and attempts are bounded, and wait for one call each."""
 REPLY_TIMEOUT_SECONDS = 10.0
 ANNOUNCEMENTS = ("XADD", "PUBLISH")
 
@@ -48,7 +50,9 @@ class Lanes:
         self._on_their_way: set[asyncio.Task[None]] = set()
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies in order; what Redis refused is an exception among them. Raises Unavailable."""
+        """The replies in order; what Redis refused is an exception among them. Raises Unavailable, NotTaken."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise NotTaken(f"{MOST_WAITING} calls of this process wait for Redis, the most that may")
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, replies))
         if len(self._on_their_way) < LANES:

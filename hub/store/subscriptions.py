@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from hub.domain.again import Stretch
 from hub.domain.change import ChangeId
 from hub.domain.event import SubscriptionError
@@ -165,7 +167,7 @@ class Subscriptions:
         if not wanted:
             return []
         calls = [("HGET", self._definitions(name), version) for name, version in wanted]
-        return [Definition(**json.loads(raw)) if raw else None for raw in await self._store.send(*calls)]
+        return [Definition(**orjson.loads(raw)) if raw else None for raw in await self._store.send(*calls)]
 
     async def records(self, names: Sequence[str]) -> list[Record | None]:
         """The live records; None = never existed."""
@@ -184,6 +186,14 @@ class Subscriptions:
             found.update(zip(members, map(_record, reply), strict=True))
         return [found[name] for name in names]
 
+    async def count(self) -> int:
+        """How many Subscriptions there are or were."""
+        calls: list[Command] = []
+        for shard in range(self._store.layout.shards):
+            calls += [("HLEN", shard_key(shard, "m")), ("HEXISTS", shard_key(shard, "m"), "")]
+        replies = await self._store.send(*calls)
+        return int(sum(replies[::2]) - sum(replies[1::2]))
+
     async def names(self) -> AsyncIterator[list[str]]:
         """Every Subscription there is or was, in batches."""
         for shard in range(self._store.layout.shards):
@@ -193,7 +203,7 @@ class Subscriptions:
                     ("HSCAN", shard_key(shard, "m"), cursor, "COUNT", SCAN_BATCH)
                 )
                 batch = pairs[::2] if isinstance(pairs, list) else pairs
-                yield [name.decode() for name in batch]
+                yield [name.decode() for name in batch if name]
                 if int(cursor) == 0:
                     break
 

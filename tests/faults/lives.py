@@ -21,8 +21,8 @@ ANSWERED_ANYHOW = 500
 ALL_LEASES_END = """
 local subs = redis.call('HGETALL', KEYS[1])
 for i = 1, #subs, 2 do
-  local m = cmsgpack.unpack(subs[i+1])
-  if m[6] > 0 then
+  local m = subs[i] ~= '' and cmsgpack.unpack(subs[i+1])
+  if m and m[6] > 0 then
     m[6] = 1
     redis.call('HSET', KEYS[1], subs[i], cmsgpack.pack(m))
     redis.call('ZADD', KEYS[2], 1, subs[i])

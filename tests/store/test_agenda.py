@@ -446,9 +446,10 @@ async def test_a_deleted_subscription_leaves_no_secret_behind(lab: Lab) -> None:
 async def test_a_restarted_owner_does_not_wait_for_the_leases_of_its_former_life(lab: Lab) -> None:
     await lab.activate("a", "b")
     (hold,) = (await lab.commit(lab.match(1, "a"))).holds
-    assert await Agenda(lab.store, "another").resume([0]) == 0
+    now = await lab.store.clock_milliseconds() + 1
+    assert await Agenda(lab.store, "another").resume([0], now) == 0
     assert await lab.claim() == []
-    assert await Agenda(lab.store, "lab").resume([0]) == 1
+    assert await Agenda(lab.store, "lab").resume([0], now) == 1
     (again,) = await lab.claim()
     assert again.progress.batch == hold.progress.batch
     assert await lab.settle(hold) is False

@@ -115,3 +115,16 @@ async def test_a_server_that_ends_at_once_points_to_its_log(tmp_path: Path) -> N
     (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("file missing.aof seq 1 type b\n")
     with pytest.raises(CannotStart, match=r"its log is .*redis\.log"):
         await EmbeddedRedis(tmp_path).start()
+
+
+async def test_a_server_that_reads_a_large_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.0)
+    server = EmbeddedRedis(tmp_path)
+    said = [b"-LOADING Redis is loading the dataset in memory\r\n"] * 5 + [b"+PONG\r\n"]
+
+    async def say(_: str) -> bytes:
+        return said.pop(0)
+
+    monkeypatch.setattr(server, "_say", say)
+    await server._wait_until_ready()
+    assert said == []

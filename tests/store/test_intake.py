@@ -14,9 +14,11 @@ from hub.errors import Overloaded, PreconditionFailed, Unavailable, Unprocessabl
 from hub.intake.changes import Intake, Stored
 from hub.intake.conditions import Conditions
 from hub.intake.offers import Repeatable, Request, happening, loading
+from hub.store.agenda import Agenda
 from hub.store.changes import Changes
 from hub.store.client import Store
 from hub.store.keys import Layout, Partition
+from hub.store.pressure import Pressure
 
 PATIENT = b'{"resourceType": "Patient"}'
 NAMELESS = ResourceKey("default", FhirVersion.R5, "Patient", "")
@@ -34,7 +36,8 @@ async def spread(redis_url: str) -> AsyncIterator[Store]:
 def intake_of(store: Store, most_waiting: int = 1000) -> tuple[Intake, list[Partition]]:
     rung: list[Partition] = []
     changes = Changes(store, most_waiting=most_waiting)
-    return Intake(changes, Conditions(changes, store.layout), store.layout, rung.append), rung
+    pressure = Pressure(store, Agenda(store, "test"), memory_percent=80, most_events=10**6)
+    return Intake(changes, Conditions(changes, store.layout), store.layout, rung.append, pressure), rung
 
 
 def a_post(key: str = "", request_id: str = "", principal: str = "ehr") -> Request:

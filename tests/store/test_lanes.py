@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.errors import Unavailable
+from hub.errors import NotTaken, Unavailable
 from hub.store import lanes
 from hub.store.acceptance import Code
 from hub.store.changes import Changes
@@ -70,6 +70,30 @@ async def test_a_refused_command_harms_no_other(store: Store) -> None:
             await store.send(("ECHO", "ok"), ("HGET", "hub:layout", "not a hash"))
 
     await asyncio.gather(*(bad() for _ in range(20)), *(store.send(("PING",)) for _ in range(20)))
+
+
+async def test_calls_that_wait_for_redis_are_so_many_and_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MOST_WAITING", 10)
+    calls = [asyncio.create_task(store.send(("ECHO", str(number)))) for number in range(12)]
+    told = await asyncio.gather(*calls, return_exceptions=True)
+    assert told[:10] == [[str(number).encode()] for number in range(10)]
+    assert all(isinstance(each, NotTaken) and "10 calls" in str(each) for each in told[10:])
+    assert await store.send(("ECHO", "later")) == [b"later"]
+
+
+async def test_a_redis_without_memory_refuses_what_writes_and_says_that_it_was_not_carried_out(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    full = Store(await server.start(), Layout())
+    await full.send(an_accept(full, "Patient/1"))
+    await full.send(("CONFIG", "SET", "maxmemory", 1))
+    with pytest.raises(NotTaken, match="maxmemory"):
+        await full.send(an_accept(full, "Patient/2"))
+    with pytest.raises(Unavailable) as told:  # the one that decides was done
+        await full.send(("PING",), an_accept(full, "Patient/2"))
+    assert not isinstance(told.value, NotTaken)
+    assert await full.send(("XLEN", PARTITION.key("chg"))) == [1]
+    await full.close()
+    await server.stop()
 
 
 async def test_a_caller_that_is_cancelled_never_leaves_its_reply_to_another(store: Store) -> None:

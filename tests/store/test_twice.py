@@ -157,7 +157,8 @@ async def remove(lab: Lab) -> None:
 
 async def resume(lab: Lab) -> None:
     await held(lab)
-    await lab.agenda.resume([0])
+    ((seconds, _),) = await lab.store.send(("TIME",))
+    await lab.agenda.resume([0], int(seconds) * 1000 + 1000)
 
 
 async def live(lab: Lab) -> None:
@@ -240,7 +241,7 @@ CASES = {
     "references": Case(references, same, "it only reads"),
     "release": Case(release, lambda _: 0, "it stands open"),
     "remove": Case(remove, lambda first: [b"GONE", *first[1:]], "it is gone"),
-    "resume": Case(resume, lambda _: [0, 0], "nothing is held any more"),
+    "resume": Case(resume, lambda _: [0, 0, 0, 0], "nothing is held any more"),
     "retire": Case(retire, lambda _: 0, "they are gone; the janitor's round ends"),
     "settle": Case(settle, lambda _: [[0]], "given back already: forget it"),
     "sign": Case(sign, same, "the secret is known"),

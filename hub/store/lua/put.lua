@@ -37,7 +37,6 @@ local restarts = status == REQUESTED or (at_once and status == ACTIVE and ARGV[3
 if restarts or creating then -- a fresh start: what held it back is forgiven, what waits stays
   m[FAILURES], m[NOT_BEFORE], m[FAILING_SINCE], m[REFUSED], m[HELD], m[SINGLY] = 0, 0, 0, 0, 0, 0
   m[FORGIVEN] = m[CURSOR]
-  redis.call('HDEL', KEYS[3], sub)
 end
 local was_beating = m[HEARTBEAT] > 0
 m[FAREWELL] = (status == OFF and m[STATUS] ~= OFF) and last_word(m) or (status == OFF and m[FAREWELL] or 0)
@@ -49,7 +48,8 @@ m[STATUS] = status
 m[HEARTBEAT], m[ENDS], m[MOST], m[TIMEOUT] = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if m[HEARTBEAT] == 0 then m[LAST_SENT] = 0 elseif not was_beating then m[LAST_SENT] = now end
 redis.call('HSET', KEYS[4], m[DEFINITION], ARGV[9])
-redis.call('HDEL', KEYS[4], m[DEFINITION] - VERSIONS_KEPT)
+redis.call('HDEL', KEYS[4], m[DEFINITION] - VERSIONS_KEPT) -- after the first write that a full Redis refuses
+if restarts or creating then redis.call('HDEL', KEYS[3], sub) end
 put_records(KEYS[2], {[sub] = m})
 put_due(KEYS[1], {[sub] = m})
 return {'OK', m[DEFINITION], m[STATUS]}

@@ -18,6 +18,7 @@ local HANDSHAKE, EVENTS, BEAT, GOODBYE, REPEAT = 1, 2, 3, 4, 5
 local AT_ITS_END = 10 -- a cause of a transition (status_codes.py)
 local MOST_TRANSITIONS, NOTED_HERE, NOTE_SIZE = 50, 4, 8
 local LEASE_MARGIN = 5000 -- an attempt may take its whole time-out; the lease must outlive it
+local WAITING = '' -- among the records of a shard: how many events wait in it (no Subscription has this name)
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -29,7 +30,15 @@ local function complete(m)
   for place = #m + 1, PLACES do m[place] = NOTHING[place] or 0 end
   return m
 end
-local function read_record(raw) return raw and complete(cmsgpack.unpack(raw)) or nil end
+
+local waited = {} -- record -> how many of its events waited when it was read
+local function waiting(m) return m[STATUS] == GONE and 0 or m[NUMBER] - m[CURSOR] end
+
+local function read_record(raw)
+  local m = raw and complete(cmsgpack.unpack(raw)) or nil
+  if m then waited[m] = waiting(m) end
+  return m
+end
 local function new_record()
   local m = complete({REQUESTED})
   m[FIRST_KEPT], m[MOST] = 1, 1
@@ -128,6 +137,8 @@ local function hold(m, duty, owner)
   end
 end
 
+local function held_since(m) return m[LEASE] - m[TIMEOUT] - LEASE_MARGIN end
+
 -- What FAREWELL becomes when it is switched off: a last word goes only to who was spoken to before.
 local function last_word(m) return (m[CLASSIC] == 1 or deaf(m)) and 0 or m[VERIFIED] end
 
@@ -154,7 +165,12 @@ local function put_due(due, changed)
 end
 
 local function put_records(records, changed)
-  local write = {}
-  for sub, m in pairs(changed) do write[#write+1] = sub write[#write+1] = write_record(m) end
+  local write, more = {}, 0
+  for sub, m in pairs(changed) do
+    write[#write+1] = sub write[#write+1] = write_record(m)
+    more = more + waiting(m) - (waited[m] or 0)
+    waited[m] = waiting(m)
+  end
   if #write > 0 then redis.call('HSET', records, unpack(write)) end
+  if more ~= 0 then redis.call('HINCRBY', records, WAITING, more) end
 end

@@ -95,8 +95,24 @@ async def an_attempt_ends_before_its_lease(lab: Lab) -> None:
 
 async def only_its_own_former_attempts_are_given_up(lab: Lab) -> None:
     hold = await _held(lab)
-    must(await Agenda(lab.store, "another").resume([0]) == 0, "another process may be alive")
+    now = await lab.store.clock_milliseconds() + 1
+    must(await Agenda(lab.store, "another").resume([0], now) == 0, "another process may be alive")
     must(await lab.settle(hold) is True, "so what it does counts")
+
+
+async def only_attempts_of_its_former_life_are_given_up(lab: Lab) -> None:
+    began = await lab.store.clock_milliseconds()
+    hold = await _held(lab)
+    must(await lab.agenda.resume([0], began) == 0, "it delivers while it looks for what it held before")
+    must(await lab.settle(hold) is True, "so what it does counts")
+
+
+async def what_waits_is_counted_once(lab: Lab) -> None:
+    hold = await _held(lab)
+    await lab.commit(lab.match(2, "a"), lab.match(3, "a"))
+    must(await lab.agenda.waiting([0]) == 3, "whatever was counted before")
+    await lab.settle(hold)
+    must(await lab.agenda.waiting([0]) == 2, "what is delivered waits no more")
 
 
 async def a_trim_spares_what_waits(lab: Lab) -> None:
