@@ -322,10 +322,11 @@ async def test_every_process_learns_of_it(api_redis_url: str, tmp_path: Path) ->
         body = parameter()
         identity = (await made(here, body))["id"]
         assert await of_url(there, body["url"]) == [identity]
+        changed = {"here": here, "there": there}  # the same text in the same millisecond would be one request, repeated
         answers = await asyncio.gather(
             *(
-                api.put(f"SearchParameter/{identity}", body | {"id": identity}, If_Match='W/"1"')
-                for api in (here, there)
+                api.put(f"SearchParameter/{identity}", body | {"id": identity, "purpose": name}, If_Match='W/"1"')
+                for name, api in changed.items()
             )
         )
         assert sorted(answer.status_code for answer in answers) == [200, 412]
