@@ -140,7 +140,7 @@ def _host(channel: Channel) -> str:
     return _named_host(channel.endpoint) or channel.type
 
 
-@lru_cache(maxsize=65_536)  # the same endpoint with every attempt
+@lru_cache(maxsize=4096)  # the same endpoint with every attempt
 def _named_host(endpoint: str) -> str:
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""

@@ -87,7 +87,7 @@ class SubscriptionKey:
         return _parse_key(text)
 
 
-@lru_cache(maxsize=65_536)  # every attempt asks several times for the same one
+@lru_cache(maxsize=4096)  # every attempt asks several times for the same one
 def _parse_key(text: str) -> SubscriptionKey:
     tenant, base, identity = text.split("|", 2)
     return SubscriptionKey(tenant, FhirVersion(base), identity)
