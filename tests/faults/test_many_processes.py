@@ -25,14 +25,6 @@ HEADERS = {"Content-Type": "application/fhir+json"}
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
-
-
-@pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Server]:
     server = Server(tmp_path / "redis", dict(FIT))
     await server.start()

@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.faults.processes import Fleet, Load, Service
 from tests.faults.receiver import Receiver
 from tests.faults.test_stopped_hub import MAILBOXES, all_arrived, broken_promises, until
@@ -56,14 +54,6 @@ async def one_takes_over(replicas: list[Server]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while "master" not in [(await each.say("INFO", "replication"))["role"] for each in replicas]:
             await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
 
 
 async def test_a_failover_under_load_loses_nothing_and_renumbers_nothing(tmp_path: Path, receiver: Receiver) -> None:
