@@ -198,6 +198,8 @@ async def receiving() -> AsyncIterator[Receiver]:
             await receiver.serve(reader, writer)
         tasks.discard(task)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**24)
     receiver.port = server.sockets[0].getsockname()[1]
@@ -205,4 +207,4 @@ async def receiving() -> AsyncIterator[Receiver]:
     server.close()
     for task in list(tasks):
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*list(tasks), return_exceptions=True)

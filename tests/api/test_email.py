@@ -398,6 +398,7 @@ async def serve_silence() -> AsyncIterator[int]:
     server.close()
     for writer in writers:
         writer.transport.abort()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def test_logs_hold_neither_address_nor_patient(api: Api, sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
