@@ -43,9 +43,14 @@ def refuse_another_kind(new: Subscription, old: Subscription) -> None:
         )
 
 
+def has_ended(subscription: Subscription) -> bool:
+    """Whether its end has passed, also when nobody has come round yet to switch it off."""
+    return subscription.end is not None and subscription.end <= datetime.now(UTC)
+
+
 def refuse_ended(subscription: Subscription, status: Status | None) -> None:
     """What is over cannot begin: it would be switched off without a word to anybody (S-079, S-084)."""
-    if status in (Status.REQUESTED, Status.ACTIVE) and subscription.end and subscription.end <= datetime.now(UTC):
+    if status in (Status.REQUESTED, Status.ACTIVE) and has_ended(subscription):
         raise Unprocessable(
             "this end has passed, so nothing would ever be sent; write a later one, leave it out, or write status off",
             expression="Subscription.end",

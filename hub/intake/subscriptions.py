@@ -22,6 +22,7 @@ from hub.intake.offers import new_id
 from hub.intake.registry import Registry
 from hub.intake.stopping import StopService
 from hub.intake.subscription_rules import (
+    has_ended,
     reaches_elsewhere,
     refuse,
     refuse_another_kind,
@@ -177,7 +178,7 @@ class SubscriptionService:
             status = started(subscription)  # it may have had another channel, whose handshake is due no more
         refuse_ended(subscription, status)
         restarts = present in (Status.OFF, Status.ENTERED_IN_ERROR) and status is started(subscription)
-        since = await self._newest_changes(key) if restarts else stored.since
+        since = await self._newest_changes(key) if restarts or has_ended(before) else stored.since
         definition = self._definition(key, stored.owner, kept, subscription, status or present, since)
         expected = record.definition_version if if_match is None else if_match
         stopped = await self._stops.standing(key, subscription)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from hub.domain.versions import FhirVersion
+from hub.store.agenda import Hold
 from tests.api.builders import PATIENT_CHANGE, fresh_id, patient, subscribe, subscription, until_status
-from tests.api.harness import Api, expressions_of, outcome_of
+from tests.api.harness import Api, RunningHub, expressions_of, outcome_of
 from tests.api.receiver import Inbox, Receiver, Reply
 
 
@@ -158,6 +159,30 @@ async def test_end_switches_a_subscription_off(api: Api, inbox: Inbox) -> None:
     await api.put(f"Patient/{(mark := fresh_id())}", patient(mark))
     await asyncio.sleep(0.05)
     assert inbox.nothing_unread()
+
+
+async def test_what_happened_between_its_end_and_its_new_life_is_no_event(
+    running: RunningHub, api: Api, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-079, ruling 16: also when nobody has come round to switch it off, and the change is judged only afterwards."""
+    moment = datetime.now(UTC) + timedelta(milliseconds=1500)
+    told = await subscribe(api, inbox, end=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+
+    async def nothing(_: object) -> list[Hold]:
+        return []
+
+    between, after = fresh_id(), fresh_id()
+    with monkeypatch.context() as held_up:
+        held_up.setattr(running.hub.worker, "_claim", nothing)
+        held_up.setattr(running.hub.changes, "stand_still", lambda _: True)
+        await asyncio.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()) + 0.01)
+        await api.put(f"Patient/{between}", patient(between))
+        again = await api.put(f"Subscription/{told['id']}", changed(api, told, status="requested"))
+        assert again.status_code == 200, again.text
+    await api.put(f"Patient/{after}", patient(after))
+    await inbox.next("handshake")
+    (event,) = (await inbox.event()).events
+    assert (event.number, event.focus.rpartition("/")[2]) == ("1", after)
 
 
 async def test_what_has_ended_is_not_begun_silently(api: Api, inbox: Inbox) -> None:
