@@ -64,7 +64,7 @@ class Admission:
         self.requests += 1
         try:
             await self._ready()
-        except BaseException:
+        except BaseException:  # also when cancelled: who was not let in will not leave
             self.requests -= 1
             raise
 
