@@ -162,6 +162,9 @@ class Town:
             await self._start_afresh(base, mailbox, sent, gender)
             return
         assert answer.status_code in (200, 201), answer.text
+        former = self.ledgers[base].wishes.get(mailbox)
+        if former and former[-1].answered > sent:  # its end may not have come yet: then it goes on and does not begin
+            begins = False
         self.ledgers[base].wish(mailbox, Wish(sent, time.monotonic(), status != "off", gender, begins))
         if ends:
             self.ledgers[base].wish(mailbox, Wish(ends - END_DOUBT_SECONDS, ends + END_DOUBT_SECONDS, on=False))
