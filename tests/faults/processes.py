@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import socket
 import subprocess
 import time
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ import httpx
 from tests.e2e.serving import ROOT, Lines, clean_environment, running
 from tests.faults.ledger import Change, Ledger, Wish
 from tests.faults.receiver import milliseconds
+from tests.servers import free_port
 
 PATIENCE_SECONDS = 30.0
 
@@ -45,7 +45,7 @@ class Service:
         await self.until_ready()
 
     def launch(self) -> None:
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         environment = clean_environment(self.folder) | {"HUB_RETRY_INITIAL_MS": "50", "HUB_RETRY_MAX_MS": "300"}
         environment |= {"PYTHONPATH": str(ROOT)} | self.settings
         arguments = [
@@ -163,9 +163,3 @@ class Load:
             assert answer.json()["resourceType"] == "OperationOutcome"
             await asyncio.sleep(0.02)
         raise AssertionError(f"no answer to PUT {path}")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
