@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hub.domain.request_headers import VALUE
+from hub.domain.request_headers import is_sendable_value
 
 MOST_CORRELATION_CHARACTERS = 256
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -37,7 +37,7 @@ def objection_to_correlation(correlation: str) -> str:
     """Why this could not be carried on, "" when it can."""
     if len(correlation) > MOST_CORRELATION_CHARACTERS:
         return f"X-Correlation-ID may have at most {MOST_CORRELATION_CHARACTERS} characters; shorten it"
-    if not VALUE.fullmatch(correlation):
+    if not is_sendable_value(correlation):
         return "X-Correlation-ID may hold visible ASCII characters, with spaces between them only"
     return ""
 

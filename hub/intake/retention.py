@@ -166,7 +166,7 @@ class Janitor:
         """Drop what is older than ``limit``, from the front, passing over what is spared."""
         after = NO_CHANGE
         while True:
-            page = await self._changes.after(partition, after, MOST_RETIRED_AT_ONCE, remember=False)
+            page = await self._changes.after(partition, after, MOST_RETIRED_AT_ONCE)
             entries = [entry for entry in page if entry.id < limit]
             going = [entry for entry in entries if entry.id not in spared]
             if await self._changes.retire(partition, going) < len(going) or len(entries) < MOST_RETIRED_AT_ONCE:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hub.domain.change import NO_OCCASION, ChangeId, Interaction, Occasion, ResourceKey
 from hub.domain.trail import NO_TRAIL, Trail
@@ -214,22 +213,22 @@ class Changes:
             raise Fenced(f"partition {partition} has another owner")
         self._store.witness.saw(partition, upto)
 
-    async def after(self, partition: Partition, cursor: ChangeId, most: int, *, remember: bool = True) -> list[Entry]:
-        """The next changes in order; ``remember`` keeps them at hand for those who will ask for them."""
+    async def after(self, partition: Partition, cursor: ChangeId, most: int) -> list[Entry]:
+        """The next changes in order."""
         (reply,) = await self._store.send(_after_call(partition, cursor, most))
-        return self._read(partition, reply, remember=remember)
+        return [read_entry(identity, fields) for identity, fields in reply]
 
     async def after_and_news(self, partition: Partition, cursor: ChangeId, most: int) -> tuple[list[Entry], str]:
-        """The next changes in order, and the newest entry of the registry log when they were read, or after it (I5)."""
+        """The next changes in order, and the newest entry of the registry log when they were read, or after it (I5).
+
+        They are kept at hand for those who will ask for them.
+        """
         call: Command = ("XREVRANGE", REGISTRY_LOG, "+", "-", "COUNT", 1)
         reply, news = await self._store.send(_after_call(partition, cursor, most), call)
-        return self._read(partition, reply), news[0][0].decode() if news else "0-0"
-
-    def _read(self, partition: Partition, reply: Sequence[Any], *, remember: bool = True) -> list[Entry]:
         entries = [read_entry(identity, fields) for identity, fields in reply]
-        for entry in entries if remember else ():
+        for entry in entries:
             self._seen.put(partition, entry)
-        return entries
+        return entries, news[0][0].decode() if news else "0-0"
 
     async def last(self, partition: Partition) -> ChangeId:
         """The newest change of the partition; ``0-0`` when there is none."""
